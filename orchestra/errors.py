@@ -1,40 +1,40 @@
 """What went wrong: every exception that Orchestra raises on purpose.
 
-    OrchestraError
-    ├── APIError                  an answer of the API server (reason, code, causes as in Kubernetes' metav1.Status)
-    │   ├── BadRequest            400  the request itself makes no sense
-    │   ├── Unauthorized          401  who are you
-    │   ├── Forbidden             403  you may not, or the object's state forbids it
-    │   ├── NotFound              404
-    │   ├── MethodNotAllowed      405
-    │   ├── Conflict              409  somebody else wrote first, or owns a field
-    │   │   └── AlreadyExists     409
-    │   ├── Expired               410  the revision asked for is gone: list again
-    │   ├── RequestTooLarge       413
-    │   ├── UnsupportedMediaType  415
-    │   ├── Invalid               422  names each faulty field by its path
-    │   ├── TooManyRequests       429  try again after `retry_after_seconds`
-    │   ├── InternalError         500
-    │   ├── ServiceUnavailable    503  no server there, or it is stopping
-    │   └── Timeout               504
-    ├── StoreError                an answer of the store
-    │   ├── Compacted             the revision asked for has been compacted away
-    │   ├── FutureRevision        the revision asked for does not exist yet
-    │   ├── InvalidTxn            a txn that no store may accept (duplicate keys, sizes over the limit)
-    │   ├── StaleFence            the txn's fence key was written again or is gone
-    │   ├── LeaseNotFound
-    │   ├── LeaseExists
-    │   ├── WatchOverflow         the watcher read too slowly: list again
-    │   ├── CommitFailed          nothing of the txn happened (disk full, I/O error)
-    │   ├── AmbiguousCommit       the txn may or may not have happened
-    │   ├── StoreLocked           another process owns the store's file
-    │   ├── CorruptStore          the store's file is damaged
-    │   └── StoreClosed
-    ├── RuntimeServiceError       an answer of a container runtime (gRPC status code of the CRI)
-    ├── DecodeError               a document or manifest that does not have the shape of its kind
-    ├── ConfigurationError        a part was composed or configured in a way that cannot work
-    ├── AddressSpaceError         the host has no free block of cluster addresses
-    └── WaitTimeout               the awaited condition did not come true in time
+OrchestraError
+├── APIError                  an answer of the API server (reason, code, causes as in Kubernetes' metav1.Status)
+│   ├── BadRequest            400  the request itself makes no sense
+│   ├── Unauthorized          401  who are you
+│   ├── Forbidden             403  you may not, or the object's state forbids it
+│   ├── NotFound              404
+│   ├── MethodNotAllowed      405
+│   ├── Conflict              409  somebody else wrote first, or owns a field
+│   │   └── AlreadyExists     409
+│   ├── Expired               410  the revision asked for is gone: list again
+│   ├── RequestTooLarge       413
+│   ├── UnsupportedMediaType  415
+│   ├── Invalid               422  names each faulty field by its path
+│   ├── TooManyRequests       429  try again after `retry_after_seconds`
+│   ├── InternalError         500
+│   ├── ServiceUnavailable    503  no server there, or it is stopping
+│   └── Timeout               504
+├── StoreError                an answer of the store
+│   ├── Compacted             the revision asked for has been compacted away
+│   ├── FutureRevision        the revision asked for does not exist yet
+│   ├── InvalidTxn            a txn that no store may accept (duplicate keys, sizes over the limit)
+│   ├── StaleFence            the txn's fence key was written again or is gone
+│   ├── LeaseNotFound
+│   ├── LeaseExists
+│   ├── WatchOverflow         the watcher read too slowly: list again
+│   ├── CommitFailed          nothing of the txn happened (disk full, I/O error)
+│   ├── AmbiguousCommit       the txn may or may not have happened
+│   ├── StoreLocked           another process owns the store's file
+│   ├── CorruptStore          the store's file is damaged
+│   └── StoreClosed
+├── RuntimeServiceError       an answer of a container runtime (gRPC status code of the CRI)
+├── DecodeError               a document or manifest that does not have the shape of its kind
+├── ConfigurationError        a part was composed or configured in a way that cannot work
+├── AddressSpaceError         the host has no free block of cluster addresses
+└── WaitTimeout               the awaited condition did not come true in time
 """
 
 from __future__ import annotations
