@@ -9,7 +9,7 @@ named. For cluster-scoped kinds the namespace is ignored. Objects are shared wit
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -86,13 +86,15 @@ class WriteOptions:
     """What goes with a write.
 
     `field_validation`: what to do about undeclared and duplicate fields. `fence`: refuse the write with Conflict when
-    this term of leadership is over.
+    this term of leadership is over. `on_warning` is called with each warning that the write gave rise to
+    (undeclared fields, fields that nothing acts on).
     """
 
     dry_run: bool = False
     field_manager: str = ""
     field_validation: Literal["Strict", "Warn", "Ignore"] = "Warn"
     fence: Fence | None = None
+    on_warning: Callable[[str], None] | None = attrs.field(default=None, eq=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -295,8 +297,4 @@ class Client(Protocol):
 
     async def acquire_fence(self, name: str, holder: str) -> Fence:
         """Begin a term of leadership: every older fence of this name is stale from here on."""
-        ...
-
-    async def warnings(self, document: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the warnings that writing this document would give (undeclared fields, fields nothing acts on)."""
         ...
