@@ -178,11 +178,11 @@ class Informers(Listers, Protocol):
 class Events(Protocol):
     """Writes Events about objects: immediate, never waits, loses the least interesting ones under pressure."""
 
-    def normal(self, obj: Object, reason: str, message: str) -> None:
-        """Record something expected."""
+    def normal(self, obj: Object, reason: str, message: str, *, field_path: str = "") -> None:
+        """Record something expected; `field_path` names the part it is about, such as `spec.containers{web}`."""
         ...
 
-    def warning(self, obj: Object, reason: str, message: str) -> None:
+    def warning(self, obj: Object, reason: str, message: str, *, field_path: str = "") -> None:
         """Record something that a person may have to look at."""
         ...
 
