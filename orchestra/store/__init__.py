@@ -7,6 +7,9 @@ Start reading at `interface.py`, then `model.py`.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from orchestra._lazy import lazy_exports
 from orchestra.store.interface import Store, Watch
 from orchestra.store.model import (
     DEFAULT_WATCH_BUFFER,
@@ -37,6 +40,11 @@ from orchestra.store.model import (
     prefix_end,
 )
 
+if TYPE_CHECKING:
+    from orchestra.store.logged import DurableLog, LoggedStore
+    from orchestra.store.memory import MemoryStore
+    from orchestra.store.sqlite import SQLiteStore, restore_snapshot
+
 __all__ = [
     "DEFAULT_WATCH_BUFFER",
     "FROM_KEY",
@@ -46,17 +54,21 @@ __all__ = [
     "Compare",
     "Delete",
     "DeleteResult",
+    "DurableLog",
     "Event",
     "Fence",
     "KeyValue",
     "KeyspaceHash",
     "LeaseStatus",
+    "LoggedStore",
+    "MemoryStore",
     "Op",
     "OpResult",
     "Put",
     "PutResult",
     "Range",
     "RangeResult",
+    "SQLiteStore",
     "SnapshotInfo",
     "Store",
     "StoreStatus",
@@ -66,4 +78,15 @@ __all__ = [
     "WatchBatch",
     "WatchRequest",
     "prefix_end",
+    "restore_snapshot",
 ]
+
+_EXPORTS = {
+    "DurableLog": ".logged",
+    "LoggedStore": ".logged",
+    "MemoryStore": ".memory",
+    "SQLiteStore": ".sqlite",
+    "restore_snapshot": ".sqlite",
+}
+
+__getattr__ = lazy_exports(__name__, _EXPORTS)

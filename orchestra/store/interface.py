@@ -27,6 +27,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 from typing import Protocol, Self
 
 from orchestra.store.model import (
@@ -81,7 +82,12 @@ class Store(Protocol):
 
     async def __aenter__(self) -> Self: ...
 
-    async def __aexit__(self, *exc_info: object) -> bool | None: ...
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> bool | None: ...
 
     async def range(self, request: Range) -> RangeResult:
         """Read keys of one revision. Raises `Compacted`, `FutureRevision`, `InvalidTxn` for an empty key."""
