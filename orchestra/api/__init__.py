@@ -1,0 +1,60 @@
+"""What exists: kinds as typed immutable classes, their scheme and codec, and the pure rules that several parts share.
+
+JSON documents and YAML come in and typed objects go out, and back. It does no I/O, and every part may import it. Start
+reading at `object.py`. Names are loaded when they are first used; the core group is in `orchestra.api.core`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestra._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from orchestra.api.apps import Deployment, DeploymentSpec, ReplicaSet, ReplicaSetSpec
+    from orchestra.api.autoscaling import Scale
+    from orchestra.api.codec import Document, decode, encode, from_document, to_document
+    from orchestra.api.coordination import Lease
+    from orchestra.api.core.cluster import Binding, Namespace
+    from orchestra.api.core.config import ConfigMap, Secret
+    from orchestra.api.core.container import Container
+    from orchestra.api.core.event import Event
+    from orchestra.api.core.node import Node
+    from orchestra.api.core.pod import Pod, PodSpec, PodTemplateSpec
+    from orchestra.api.core.service import Service
+    from orchestra.api.discovery import EndpointSlice
+    from orchestra.api.meta import Condition, LabelSelector
+    from orchestra.api.object import Object, ObjectMeta, OwnerReference, Struct, resource
+    from orchestra.api.quantity import Quantity
+    from orchestra.api.schema import Schema, struct_schema
+    from orchestra.api.scheme import Scheme
+
+_MODULES = {
+    ".apps": "Deployment DeploymentSpec ReplicaSet ReplicaSetSpec",
+    ".autoscaling": "Scale",
+    ".codec": "Document decode encode from_document to_document",
+    ".coordination": "Lease",
+    ".core.cluster": "Binding Namespace",
+    ".core.config": "ConfigMap Secret",
+    ".core.container": "Container",
+    ".core.event": "Event",
+    ".core.node": "Node",
+    ".core.pod": "Pod PodSpec PodTemplateSpec",
+    ".core.service": "Service",
+    ".discovery": "EndpointSlice",
+    ".meta": "Condition LabelSelector",
+    ".object": "Object ObjectMeta OwnerReference Struct resource",
+    ".quantity": "Quantity",
+    ".schema": "Schema struct_schema",
+    ".scheme": "Scheme",
+}
+
+__getattr__ = lazy_exports(__name__, {name: module for module, names in _MODULES.items() for name in names.split()})
+
+# fmt: off
+__all__ = [
+    "Binding", "Condition", "ConfigMap", "Container", "Deployment", "DeploymentSpec", "Document", "EndpointSlice",
+    "Event", "LabelSelector", "Lease", "Namespace", "Node", "Object", "ObjectMeta", "OwnerReference", "Pod", "PodSpec",
+    "PodTemplateSpec", "Quantity", "ReplicaSet", "ReplicaSetSpec", "Scale", "Schema", "Scheme", "Secret", "Service",
+    "Struct", "decode", "encode", "from_document", "resource", "struct_schema", "to_document",
+]
