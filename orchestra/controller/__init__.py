@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 from orchestra._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from orchestra.controller.election import Election
+    from orchestra.controller.health import Health
+    from orchestra.controller.informer import SharedInformers
     from orchestra.controller.interface import (
         Change,
         Context,
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
         controller,
         key_of,
     )
+    from orchestra.controller.leader import Terms
+    from orchestra.controller.manager import Manager
+    from orchestra.controller.recorder import EventRecorder
 
 _INTERFACE = (
     "Change",
@@ -54,7 +60,15 @@ _INTERFACE = (
     "controller",
     "key_of",
 )
-_EXPORTS = {**dict.fromkeys(_INTERFACE, ".interface")}
+_EXPORTS = {
+    **dict.fromkeys(_INTERFACE, ".interface"),
+    "Election": ".election",
+    "EventRecorder": ".recorder",
+    "Health": ".health",
+    "Manager": ".manager",
+    "SharedInformers": ".informer",
+    "Terms": ".leader",
+}
 
 __getattr__ = lazy_exports(__name__, _EXPORTS)
 
@@ -63,19 +77,25 @@ __all__ = [
     "Context",
     "Controller",
     "Deletable",
+    "Election",
+    "EventRecorder",
     "Events",
     "Handler",
+    "Health",
     "Index",
     "Informer",
     "Informers",
     "Key",
     "Lister",
     "Listers",
+    "Manager",
     "Part",
     "Reconciler",
     "Recorder",
     "Result",
+    "SharedInformers",
     "Surroundings",
+    "Terms",
     "controller",
     "key_of",
 ]

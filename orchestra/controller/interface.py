@@ -28,11 +28,13 @@ import attrs
 from orchestra._log import Logger
 from orchestra.api.object import Object
 from orchestra.backoff import Backoff
-from orchestra.client.interface import Client
+from orchestra.client.interface import Client, Fence
 from orchestra.clock import Clock
 
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
+
+    from orchestra.api.core import ObjectReference
 
 O = TypeVar("O", bound=Object)  # noqa: E741 - the type of an object
 O_contra = TypeVar("O_contra", bound=Object, contravariant=True)
@@ -176,13 +178,16 @@ class Informers(Listers, Protocol):
 
 
 class Events(Protocol):
-    """Writes Events about objects: immediate, never waits, loses the least interesting ones under pressure."""
+    """Writes Events about objects: immediate, never waits, loses the least interesting ones under pressure.
 
-    def normal(self, obj: Object, reason: str, message: str, *, field_path: str = "") -> None:
-        """Record something expected; `field_path` names the part it is about, such as `spec.containers{web}`."""
+    `field_path` names a part of the object, such as `spec.containers{web}`.
+    """
+
+    def normal(self, obj: Object | ObjectReference, reason: str, message: str, *, field_path: str = "") -> None:
+        """Record something expected."""
         ...
 
-    def warning(self, obj: Object, reason: str, message: str, *, field_path: str = "") -> None:
+    def warning(self, obj: Object | ObjectReference, reason: str, message: str, *, field_path: str = "") -> None:
         """Record something that a person may have to look at."""
         ...
 
@@ -268,9 +273,10 @@ class Controller(Generic[O]):
     """A reconciler and what it watches: a value, run by a `Manager`.
 
     `owns`: kinds whose objects lead to their controlling owner. `watches`: kinds that lead elsewhere, each with its
-    function. `reads`: kinds that are only read, whose caches must be ready. `predicates` narrow which changes of a
-    kind count. `indexes` are kept for `Lister.by_index`. `resync_seconds` reconciles everything again now and then,
-    at low priority; None never does. `priority`: among keys that wait, higher ones go first.
+    function. `reads`: kinds that are only read. The caches of all these kinds, and of no others, can be read.
+    `predicates` narrow which changes of a kind count. `indexes` are kept for `Lister.by_index`. `resync_seconds`
+    reconciles everything again now and then, at low priority; None never does. `priority`: among keys that wait,
+    higher ones go first.
     """
 
     name: str
@@ -316,12 +322,16 @@ def controller(
 
 @attrs.frozen(kw_only=True)
 class Surroundings:
-    """What the manager hands to a part that is no reconciler."""
+    """What the manager hands to a part that is no reconciler.
+
+    `fence`: when there is an election, writes that only the leader may do carry it (`WriteOptions.fence`).
+    """
 
     client: Client
     informers: Informers
     clock: Clock
     recorder: Recorder
+    fence: Fence | None = None
 
 
 class Part(Protocol):

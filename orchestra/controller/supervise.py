@@ -1,0 +1,86 @@
+"""Runs a part again when it crashed: later and later, and never silently."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import anyio
+
+from orchestra._log import get_logger
+from orchestra.backoff import Backoff
+from orchestra.clock import Clock
+from orchestra.controller.health import Health
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskStatus
+
+RESTART = Backoff(initial_seconds=0.5, max_seconds=60.0, jitter=0.2)
+STEADY_SECONDS = 120.0
+"""A part that ran this long had started well: its next crash is the first of a row."""
+
+
+class Start(Protocol):
+    """Runs a part until it is cancelled, ends or crashes."""
+
+    def __call__(self, *, task_status: TaskStatus[None]) -> Awaitable[Any]:
+        """Start; `task_status.started()` says ready."""
+        ...
+
+
+class _Ready:
+    """A `TaskStatus` that says ready once, however often the part is started."""
+
+    def __init__(self, event: anyio.Event) -> None:
+        self.event = event
+
+    def started(self, value: Any = None) -> None:
+        self.event.set()
+
+
+class Supervisor:
+    """Keeps one part running."""
+
+    def __init__(self, name: str, start: Start, clock: Clock) -> None:
+        self.name = name
+        self.crashes = 0
+        """How many times in a row it has crashed."""
+        self._start = start
+        self._clock = clock
+        self._problem = ""
+        self._ready = anyio.Event()
+
+    def health(self) -> Health:
+        """Say whether the part runs."""
+        return Health(part=self.name, problem=self._problem)
+
+    async def wait_ready(self) -> None:
+        """Wait until the part has said for the first time that it is ready."""
+        await self._ready.wait()
+
+    async def run(self) -> None:
+        """Run the part until cancelled, or until it ends by itself."""
+        log = get_logger("manager").bind(part=self.name)
+        while True:
+            began = self._clock.monotonic()
+            try:
+                await self._start(task_status=_Ready(self._ready))
+            except Exception as error:
+                # Logged, reported by `health`, and the part is started again.
+                if self._clock.monotonic() - began >= STEADY_SECONDS:
+                    self.crashes = 0
+                self.crashes += 1
+                delay = RESTART.delay_seconds(self.crashes, self._clock.random)
+                self._problem = f"crashed {self.crashes} times in a row: {_cause(error)}"
+                log.error("part crashed", crashes=self.crashes, restart_seconds=delay, exc_info=error)
+                await anyio.sleep(delay)
+                continue
+            self._ready.set()
+            log.info("part ended")
+            return
+
+
+def _cause(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
