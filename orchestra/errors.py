@@ -39,6 +39,7 @@ OrchestraError
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 import attrs
@@ -337,12 +338,38 @@ class RuntimeServiceError(OrchestraError):
 
 
 class DecodeError(OrchestraError):
-    """A document does not have the shape of its kind; `path` names the faulty field."""
+    """A document does not have the shape of its kind; `path` names the faulty field.
 
-    def __init__(self, message: str, *, path: str = "") -> None:
+    For a value of the wrong type `expected` names the Go type of the field, `got` what was there (`string`,
+    `number 1.5`) and `owner` the class that declares the field, so that a server can say it as Kubernetes does.
+    """
+
+    def __init__(self, message: str, *, path: str = "", owner: str = "", expected: str = "", got: str = "") -> None:
         super().__init__(f"{path}: {message}" if path else message)
         self.message = message
         self.path = path
+        self.owner = owner
+        self.expected = expected
+        self.got = got
+
+    def under(self, step: str, *, owner: str = "", expected: str = "") -> DecodeError:
+        """Return this error as seen one level up: `step` is a field's name, or an index or a map's key in brackets."""
+        joined = step + self.path if not self.path or self.path.startswith("[") else f"{step}.{self.path}"
+        return DecodeError(
+            self.message,
+            path=joined,
+            owner=self.owner or owner,
+            expected=self.expected or expected,
+            got=self.got,
+        )
+
+    @property
+    def go_message(self) -> str:
+        """The fault in the words of Kubernetes' decoder, which leaves out indices and map keys."""
+        if not self.got:
+            return self.message
+        field = re.sub(r"\[[^]]*\]", "", self.path)
+        return f"json: cannot unmarshal {self.got} into Go struct field {self.owner}.{field} of type {self.expected}"
 
 
 class ConfigurationError(OrchestraError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from functools import lru_cache, total_ordering
-from typing import Any, Final, Literal, NoReturn, TypeAlias, cast
+from typing import Any, Final, Literal, NoReturn, TypeAlias
 
 Format: TypeAlias = Literal["DecimalSI", "BinarySI", "DecimalExponent"]
 """In which family of suffixes a quantity is written: k, M, G; Ki, Mi, Gi; or e3, e6, e9."""
@@ -56,12 +56,12 @@ class Quantity:
     def __new__(cls, value: str | float | Decimal | Quantity) -> Quantity:  # noqa: PYI034 - parsed ones are shared
         """Return the quantity that `value` stands for; equal texts share one object."""
         if isinstance(value, str):
-            return _parse(value.strip())
+            return parse_quantity(value)
         if isinstance(value, Quantity):
             return value
         if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
             raise TypeError(f"a quantity is made of text or a number, not of {type(value).__name__}")
-        return _parse(f"{value:f}" if isinstance(value, Decimal) else repr(value))
+        return parse_quantity(f"{value:f}" if isinstance(value, Decimal) else repr(value))
 
     @classmethod
     def _make(cls, nanos: int, form: Format, text: str = "") -> Quantity:
@@ -171,7 +171,9 @@ def _suffix(suffix: str) -> tuple[Format, int]:
 
 
 @lru_cache(maxsize=8192)
-def _parse(text: str) -> Quantity:
+def parse_quantity(text: str) -> Quantity:
+    """Return the quantity that `text` spells; raises ValueError in Kubernetes' words. Equal texts share one object."""
+    text = text.strip()
     match = _WELL_FORMED.fullmatch(text) if 0 < len(text) <= MAX_TEXT else None
     if match is None:
         raise ValueError(_FORMAT_WRONG)
@@ -214,7 +216,7 @@ def _canonical(nanos: int, form: Format) -> str:
         return "0"
     whole, rest = divmod(abs(nanos), _NANO)
     if form == "BinarySI" and whole >= 1024 and not rest:
-        return _with_suffix(nanos // _NANO, 0, 1024, 10, cast("dict[int, str]", _BINARY_BY_EXPONENT))
+        return _with_suffix(nanos // _NANO, 0, 1024, 10, _BINARY_BY_EXPONENT)
     if form == "DecimalExponent":
         amount, exponent = _factors(nanos, -9, 1000, 3, None)
         return f"{amount}e{exponent}" if exponent else str(amount)
