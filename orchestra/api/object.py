@@ -106,6 +106,8 @@ class Struct:
 class OwnerReference(Struct):
     """metav1.OwnerReference: the object that this one belongs to, in the same namespace or cluster-wide."""
 
+    atomic: ClassVar[bool] = True
+
     api_version: str = ""
     kind: str = ""
     name: str = ""
