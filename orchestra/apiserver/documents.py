@@ -1,0 +1,242 @@
+"""Every verb over documents and records: what the typed client in process and each remote front call.
+
+Here a request is authorized, its place (namespace, name, subresource) is worked out, and the parts that do the work are
+called. Nothing here knows a transport.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import attrs
+
+from orchestra.api.object import ResourceInfo
+from orchestra.apiserver import metadata, refusals, subresources
+from orchestra.apiserver.core import Core
+from orchestra.apiserver.interface import Document, User
+from orchestra.apiserver.keys import fence_key
+from orchestra.apiserver.patching import patched
+from orchestra.apiserver.reading import Page, Query, Reader
+from orchestra.apiserver.record import Record
+from orchestra.apiserver.registry import Call, Change, Registry
+from orchestra.apiserver.removal import Removed, Remover
+from orchestra.apiserver.sessions import Sessions
+from orchestra.apiserver.watching import CacheWatch
+from orchestra.client.interface import DeleteOptions, Fence, LogOptions, Patch
+from orchestra.errors import BadRequest, Conflict, NotFound
+from orchestra.store import Compare, Put, Txn
+
+FENCE_ATTEMPTS: Final = 16
+"""How often a term of leadership is begun anew because somebody else began one at the same moment."""
+
+WRITABLE_SUBRESOURCES: Final = frozenset({"", "status", "scale", "finalize"})
+
+
+@attrs.frozen
+class Documents:
+    """The verbs of the `Client` contract, with documents in place of typed objects and records as answers."""
+
+    core: Core
+    registry: Registry
+    remover: Remover
+    reader: Reader
+    sessions: Sessions
+
+    async def get(self, info: ResourceInfo, name: str, namespace: str, user: User, subresource: str = "") -> Record:
+        """Return the newest state of an object."""
+        namespace = namespace if info.namespaced else ""
+        await self.core.enter(user, "get", info, namespace, name, subresource)
+        return await self.registry.read(info, namespace, name)
+
+    async def list(self, query: Query, user: User) -> Page:
+        """Return one page of a list."""
+        await self.core.enter(user, "list", query.info, query.namespace or "", "")
+        return await self.reader.list(query)
+
+    @asynccontextmanager
+    async def watch(self, query: Query, user: User, *, bookmarks: bool = False) -> AsyncIterator[CacheWatch]:
+        """Open a watch."""
+        await self.core.enter(user, "watch", query.info, query.namespace or "", "")
+        async with self.reader.watch(query, bookmarks=bookmarks) as watch:
+            yield watch
+
+    async def create(self, info: ResourceInfo, document: Document, namespace: str, call: Call) -> Record:
+        """Store a new object. `namespace` is where the request is addressed; the document may not name another one."""
+        namespace = _place(info, document, namespace)
+        name = metadata.meta_of(document).get("name") or ""
+        if info.group_kind == "Binding":
+            return await self._create_binding(document, namespace, call)
+        await self.core.enter(call.user, "create", info, namespace, name)
+        return await self.registry.create(info, document, namespace, call)
+
+    async def update(
+        self, info: ResourceInfo, document: Document, namespace: str, call: Call, *, subresource: str = ""
+    ) -> Record:
+        """Replace an object, or the part of it that a subresource covers."""
+        namespace = _place(info, document, namespace)
+        meta = metadata.meta_of(document)
+        name = meta.get("name") or ""
+        _check_subresource(info, subresource)
+        await self.core.enter(call.user, "update", info, namespace, name, subresource)
+        if not name:
+            raise refusals.name_required(info)
+        strategy = self.core.strategy(info)
+        revision = meta.get("resourceVersion") or ""
+        if not revision and not strategy.unconditional_update and subresource == "":
+            raise refusals.revision_required(info, name)
+
+        def change(old: Record) -> Document:
+            if subresource == "scale":
+                return subresources.scaled(old.document, document)
+            if subresource == "finalize":
+                spec = {
+                    **(old.document.get("spec") or {}),
+                    "finalizers": (document.get("spec") or {}).get("finalizers"),
+                }
+                return {**old.document, "spec": {key: value for key, value in spec.items() if value}}
+            return document
+
+        try:
+            return await self._modify(info, namespace, name, change, call, subresource, revision)
+        except NotFound as error:
+            if error.kind != info.plural or subresource or not strategy.create_on_update or meta.get("uid"):
+                raise
+            await self.core.enter(call.user, "create", info, namespace, name)
+            fresh = metadata.with_meta(document, resourceVersion=None) if revision else document
+            return await self.registry.create(info, fresh, namespace, call)
+
+    async def patch(
+        self, info: ResourceInfo, name: str, namespace: str, patch: Patch, call: Call, *, subresource: str = ""
+    ) -> Record:
+        """Change parts of the newest state of an object."""
+        namespace = namespace if info.namespaced else ""
+        _check_subresource(info, subresource)
+        await self.core.enter(call.user, "patch", info, namespace, name, subresource)
+        cls = self.core.scheme.type_of(info)
+
+        def change(old: Record) -> Document:
+            if subresource == "scale":
+                scale = patched(subresources.scale_of(old), patch, None)
+                return subresources.scaled(old.document, scale)
+            new = patched(old.wire_document, patch, cls)
+            _check_patched(info, old, new)
+            return new
+
+        return await self._modify(info, namespace, name, change, call, subresource, "")
+
+    async def apply(self, document: Document, call: Call, *, subresource: str = "", force: bool = False) -> Record:
+        """Server-side apply."""
+        info = self.core.scheme.info(str(document.get("apiVersion") or ""), str(document.get("kind") or ""))
+        namespace = _place(info, document, "")
+        raise refusals.method_not_allowed(info)
+
+    async def delete(
+        self, info: ResourceInfo, name: str, namespace: str, options: DeleteOptions, user: User
+    ) -> Removed:
+        """Delete an object, or begin to."""
+        namespace = namespace if info.namespaced else ""
+        await self.core.enter(user, "delete", info, namespace, name)
+        return await self.remover.delete(info, namespace, name, options, user)
+
+    async def delete_collection(self, query: Query, options: DeleteOptions, user: User) -> tuple[Removed, ...]:
+        """Delete every object that a query means, one after the other; what is gone already is left out."""
+        await self.core.enter(user, "deletecollection", query.info, query.namespace or "", "")
+        page = await self.reader.list(query)
+        removed = []
+        for record in page.records:
+            try:
+                done = await self.remover.delete(query.info, record.namespace, record.name, options, user)
+            except NotFound:
+                continue
+            removed.append(done)
+        return tuple(removed)
+
+    async def bind(
+        self, pod: str, node: str, namespace: str, uid: str, call: Call, binding: Document | None = None
+    ) -> Record:
+        """Assign a Pod to a node."""
+        info = self.core.scheme.info("v1", "Pod")
+        await self.core.enter(call.user, "create", info, namespace, pod, "binding")
+        if not node:
+            raise BadRequest("target.name: Required value")
+
+        def change(old: Record) -> Document:
+            actual = old.document["metadata"]["uid"]
+            if uid and uid != actual:
+                raise refusals.uid_conflict(info, namespace, pod, wanted=uid, actual=actual)
+            return subresources.bound(info, old.document, node, self.core.clock.now(), binding)
+
+        return await self.registry.modify(info, namespace, pod, change, call, subresource="binding")
+
+    @asynccontextmanager
+    async def logs(
+        self, pod: str, namespace: str, options: LogOptions, user: User
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Read a container's log from the node that runs it."""
+        info = self.core.scheme.info("v1", "Pod")
+        await self.core.enter(user, "get", info, namespace, pod, "log")
+        record = await self.registry.read(info, namespace, pod)
+        chunks = self.sessions.logs(record.document, options)
+        try:
+            yield chunks
+        finally:
+            close = getattr(chunks, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def acquire_fence(self, name: str, holder: str, user: User) -> Fence:
+        """Begin a term of leadership: the key is made anew, so every older term's revision is stale."""
+        lease = self.core.scheme.info("coordination.k8s.io/v1", "Lease")
+        await self.core.enter(user, "update", lease, "", name)
+        key = fence_key(name)
+        for _ in range(FENCE_ATTEMPTS):
+            await self.core.store.delete(key)
+            txn = Txn((Compare(key, "mod_revision", "=", 0),), (Put(key, holder.encode()),))
+            result = await self.core.commit(lease, name, txn)
+            if result.succeeded:
+                return Fence(name=name, revision=result.revision)
+        raise Conflict(f'the leadership of "{name}" is being fought over')
+
+    async def _modify(
+        self, info: ResourceInfo, namespace: str, name: str, change: Change, call: Call, subresource: str, revision: str
+    ) -> Record:
+        return await self.registry.modify(
+            info, namespace, name, change, call, subresource=subresource, revision=revision
+        )
+
+    async def _create_binding(self, document: Document, namespace: str, call: Call) -> Record:
+        meta, target = metadata.meta_of(document), document.get("target") or {}
+        if target.get("kind") not in (None, "", "Node"):
+            raise BadRequest(f'target.kind: Unsupported value: "{target["kind"]}": supported values: "Node", "<empty>"')
+        name, node = meta.get("name") or "", target.get("name") or ""
+        bound = await self.bind(name, node, namespace, meta.get("uid") or "", call, document)
+        info = self.core.scheme.info("v1", "Binding")
+        return Record(self.core.scheme.type_of(info), namespace, name, bound.revision, b"", document)
+
+
+def _place(info: ResourceInfo, document: Document, namespace: str) -> str:
+    """Return the namespace of a write; raises BadRequest when document and request disagree."""
+    if not info.namespaced:
+        return ""
+    given: Any = metadata.meta_of(document).get("namespace")
+    if given and namespace and given != namespace:
+        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+    return str(given or namespace or "default")
+
+
+def _check_subresource(info: ResourceInfo, subresource: str) -> None:
+    if subresource and (subresource not in info.subresources or subresource not in WRITABLE_SUBRESOURCES):
+        raise refusals.no_subresource(info)
+
+
+def _check_patched(info: ResourceInfo, old: Record, new: Document) -> None:
+    meta = metadata.meta_of(new)
+    revision = meta.get("resourceVersion")
+    if revision and revision != str(old.revision):
+        raise refusals.conflict(info, old.name)
+    if meta.get("name", old.name) != old.name:
+        raise BadRequest(f"the name of the object ({meta['name']}) does not match the name on the URL ({old.name})")
+    if info.namespaced and meta.get("namespace", old.namespace) != old.namespace:
+        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")

@@ -1,0 +1,24 @@
+"""The patch types, applied to a document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestra.api.object import Object
+from orchestra.api.patch import json_patch, merge_patch
+from orchestra.client.interface import Patch, PatchType
+from orchestra.errors import UnsupportedMediaType
+
+Document = dict[str, Any]
+
+
+def patched(document: Document, patch: Patch, cls: type[Object] | None) -> Document:
+    """Return `document` as a patch changes it. `cls` gives the merge keys of a strategic patch; None: it has no lists.
+
+    Raises `Invalid` or `BadRequest` when the patch does not fit.
+    """
+    if patch.type is PatchType.JSON:
+        return json_patch(document, patch.body)
+    if patch.type is PatchType.MERGE or cls is None:
+        return merge_patch(document, patch.body)
+    raise UnsupportedMediaType(f"the body of the request was in an unknown format: {patch.type}")

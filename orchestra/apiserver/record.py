@@ -1,0 +1,217 @@
+"""One object at one revision: its bytes, its document and its typed view, each made once and shared by everybody.
+
+The stored document has no resourceVersion: that is the revision of the write. The typed view has it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import orjson
+
+from orchestra.api.codec import decode, decoder_of, encode, encoder_of, fields_of
+from orchestra.api.frozen import ABSENT_LIST, ABSENT_MAP
+from orchestra.api.object import Object, ObjectMeta
+from orchestra.errors import DecodeError
+
+Document = dict[str, Any]
+
+
+class Record:
+    """What the store holds under one key at one revision. Frozen, but for views that are made when first asked for."""
+
+    __slots__ = ("_document", "_object", "_wire", "cls", "name", "namespace", "revision", "value")
+
+    def __init__(
+        self,
+        cls: type[Object],
+        namespace: str,
+        name: str,
+        revision: int,
+        value: bytes,
+        document: Document | None = None,
+    ) -> None:
+        self.cls = cls
+        self.namespace = namespace
+        self.name = name
+        self.revision = revision
+        self.value = value
+        self._document = document
+        self._object: Object | None = None
+        self._wire: bytes | None = None
+
+    @property
+    def document(self) -> Document:
+        """The document as it is stored, without resourceVersion. Not to be changed."""
+        if self._document is None:
+            self._document = cast("Document", orjson.loads(self.value))
+        return self._document
+
+    @property
+    def object(self) -> Object:
+        """The typed view, with its resourceVersion."""
+        if self._object is None:
+            self._object = stamped(decode(self.document, self.cls), self.revision)
+        return self._object
+
+    @property
+    def wire_document(self) -> Document:
+        """The document with its resourceVersion."""
+        return with_revision(self.document, self.revision)
+
+    @property
+    def wire(self) -> bytes:
+        """The document with its resourceVersion, as JSON; made once for all remote readers."""
+        if self._wire is None:
+            self._wire = orjson.dumps(self.wire_document)
+        return self._wire
+
+    def adopt(self, obj: Object) -> None:
+        """Take `obj`, fresh and shared with nobody, as the typed view: nothing has to be decoded again."""
+        self._object = stamped(obj, self.revision)
+
+    def at(self, revision: int) -> Record:
+        """Return the same state under another revision: what a deletion leaves to be seen."""
+        record = Record(self.cls, self.namespace, self.name, revision, self.value, self._document)
+        if self._object is not None:
+            record._object = restamped(self._object, revision)
+        return record
+
+    def text(self, *path: str) -> str:
+        """Return the string at `path` of the document, empty when there is none."""
+        value: Any = self.document
+        for step in path:
+            value = value.get(step)
+            if value is None:
+                return ""
+        return cast("str", value)
+
+    def __repr__(self) -> str:
+        return f"<Record {self.cls.__name__} {self.namespace}/{self.name} at {self.revision}>"
+
+
+def with_revision(document: Document, revision: int) -> Document:
+    """Return `document` with a resourceVersion, in the place where Kubernetes writes it."""
+    meta: Document = {}
+    for key, value in document.get("metadata", {}).items():
+        if key == "generation" or key == "creationTimestamp":
+            meta.setdefault("resourceVersion", str(revision))
+        meta[key] = value
+    meta["resourceVersion"] = str(revision)
+    return {**document, "metadata": meta}
+
+
+def stamped(obj: Object, revision: int) -> Object:
+    """Write the revision into an object that nobody else has seen yet. This is the only place that does so."""
+    object.__setattr__(obj.metadata, "resource_version", str(revision))
+    return obj
+
+
+def restamped(obj: Object, revision: int) -> Object:
+    """Return a copy of a shared object with another revision; everything but its metadata is shared."""
+    meta = _copy(obj.metadata)
+    object.__setattr__(meta, "resource_version", str(revision))
+    twin = _copy(obj)
+    object.__setattr__(twin, "metadata", meta)
+    return twin
+
+
+def _copy(obj: Any) -> Any:
+    cls = type(obj)
+    twin = cls.__new__(cls)
+    for name in _slots(cls):
+        object.__setattr__(twin, name, getattr(obj, name))
+    return twin
+
+
+_SLOTS: dict[type, tuple[str, ...]] = {}
+
+
+def _slots(cls: Any) -> tuple[str, ...]:
+    names = _SLOTS.get(cls)
+    if names is None:
+        names = _SLOTS[cls] = tuple(item.name for item in cls.__attrs_attrs__)
+    return names
+
+
+def bookmark_object(cls: type[Object], revision: int) -> Object:
+    """Return an object of a kind that says nothing but a revision, also when the kind has required fields."""
+    obj = cls.__new__(cls)
+    for item in cast("Any", cls).__attrs_attrs__:
+        declared = str(item.type)
+        blank = (
+            ABSENT_LIST if declared.startswith("tuple[") else ABSENT_MAP if declared.startswith("Mapping[") else None
+        )
+        default = item.default
+        plain = isinstance(default, str | int | tuple | dict) or default is None
+        object.__setattr__(obj, item.name, default if plain else blank)
+    object.__setattr__(obj, "metadata", ObjectMeta(resource_version=str(revision)))
+    return obj
+
+
+def encode_sharing(obj: Object, known: Record | None) -> Document:
+    """Return the document of `obj`; parts that it shares with the known record's object share the document's parts.
+
+    A status written back by who read the object from a cache costs the encoding of the status alone.
+    """
+    old = known._object if known is not None else None
+    if known is None or old is None or type(old) is not type(obj):
+        return encode(obj)
+    old_document = known.document
+    document: Document = {"apiVersion": old_document["apiVersion"], "kind": old_document["kind"]}
+    for name, info in fields_of(type(obj)).items():
+        value = getattr(obj, info.attribute)
+        if value is getattr(old, info.attribute):
+            if name in old_document:
+                document[name] = old_document[name]
+            continue
+        if value is None or value is ABSENT_LIST or value is ABSENT_MAP:
+            continue
+        if info.omit_empty and value == info.default:
+            continue
+        hook = encoder_of(info.type)
+        document[name] = value if hook is None else hook(value)
+    if obj.undeclared:
+        for name, value in encode(obj).items():
+            document.setdefault(name, value)
+    return document
+
+
+def decode_sharing(document: Document, cls: type[Object], *known: tuple[Document, Object]) -> Object:
+    """Return the typed view of `document`; parts that are the very parts of a known document take its object's parts.
+
+    The metadata is always decoded anew, so that the result can be stamped. Raises DecodeError.
+    """
+    fields = fields_of(cls)
+    values: dict[str, Any] = {}
+    undeclared: dict[str, Any] | None = None
+    for name, value in document.items():
+        info = fields.get(name)
+        if info is None or value is None:
+            if name not in ("apiVersion", "kind"):
+                undeclared = undeclared or {}
+                undeclared[name] = value
+            continue
+        if name != "metadata":
+            for old_document, old_object in known:
+                if old_document.get(name) is value:
+                    values[info.attribute] = getattr(old_object, info.attribute)
+                    break
+            else:
+                values[info.attribute] = _decode_at(name, info.type, value)
+        else:
+            values[info.attribute] = _decode_at(name, info.type, value)
+    if undeclared is not None:
+        from orchestra.api.frozen import freeze
+
+        values["undeclared"] = freeze(undeclared)
+    return cls(**values)
+
+
+def _decode_at(name: str, declared: Any, value: Any) -> Any:
+    try:
+        return decoder_of(declared)(value)
+    except DecodeError as error:
+        rest = error.path
+        path = name + rest if rest.startswith("[") else f"{name}.{rest}" if rest else name
+        raise DecodeError(error.message, path=path) from None

@@ -1,0 +1,125 @@
+"""`APIServer`: the parts of the server composed, and their life."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from orchestra._log import get_logger
+from orchestra.api.scheme import Scheme
+from orchestra.apiserver import refusals
+from orchestra.apiserver.addresses import DEFAULT_NODE_PORTS, DEFAULT_SERVICE_CIDR, ServiceAddresses
+from orchestra.apiserver.core import Core
+from orchestra.apiserver.documents import Documents
+from orchestra.apiserver.interface import IN_PROCESS, Admission, AllowAll, Authorizer, User
+from orchestra.apiserver.reading import Reader
+from orchestra.apiserver.registry import Call, Registry
+from orchestra.apiserver.removal import Remover
+from orchestra.apiserver.sessions import Sessions
+from orchestra.apiserver.typed import InProcessClient
+from orchestra.apiserver.upkeep import Bookmarks, Compactor, EventLeases
+from orchestra.clock import Clock, SystemClock
+from orchestra.errors import AlreadyExists
+from orchestra.store import Store
+
+BOOTSTRAP_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+
+log = get_logger("apiserver")
+
+
+class APIServer(InProcessClient):
+    """The door: the one way to the store, and itself a `Client` for whoever lives in the same process.
+
+    `run` is to be started in a task group, by `async with server:` or by the plane; until it says that it has started,
+    and after it ends, every verb raises `ServiceUnavailable`. The store must be open for as long. When the store fails
+    `run` ends with its error.
+
+    `service_cidr` is the range that Services get their addresses from, `node_ports` that of their node ports, both ends
+    included. History is compacted every `compaction_interval_seconds`; Events live for `event_ttl_seconds`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        scheme: Scheme | None = None,
+        clock: Clock | None = None,
+        authorizer: Authorizer | None = None,
+        admission: Sequence[Admission] = (),
+        service_cidr: str = DEFAULT_SERVICE_CIDR,
+        node_ports: tuple[int, int] = DEFAULT_NODE_PORTS,
+        compaction_interval_seconds: float = 300.0,
+        event_ttl_seconds: int = 3600,
+    ) -> None:
+        self._core = core = Core(store, scheme or Scheme(), clock or SystemClock(), authorizer=authorizer or AllowAll())
+        self._addresses = ServiceAddresses(core.feed, core.clock.random, cidr=service_cidr, node_ports=node_ports)
+        companions = {"Service": self._addresses, "Event": EventLeases(core, ttl_seconds=event_ttl_seconds)}
+        self._registry = Registry(core, admission=admission, companions=companions)
+        remover = Remover(core, self._registry, admission=tuple(admission))
+        documents = Documents(core, self._registry, remover, Reader(core), Sessions())
+        super().__init__(documents, IN_PROCESS)
+        self._compaction_interval_seconds = compaction_interval_seconds
+        self._tasks: TaskGroup | None = None
+
+    @property
+    def documents(self) -> Documents:
+        """The verbs over documents, for transports: every request names its user."""
+        return self._documents
+
+    @property
+    def revision(self) -> int:
+        """The revision that every cache of the server has reached."""
+        return self._core.feed.revision
+
+    def as_user(self, user: User) -> InProcessClient:
+        """Return a client whose requests are `user`'s, authorized as such."""
+        return InProcessClient(self._documents, user)
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled, or until the store fails."""
+        feed = self._core.feed
+        await feed.load()
+        try:
+            async with anyio.create_task_group() as tasks:
+                await tasks.start(feed.run)
+                self._core.running = True
+                await self._bootstrap()
+                await self._addresses.repair(self._core)
+                tasks.start_soon(Compactor(self._core, interval_seconds=self._compaction_interval_seconds).run)
+                tasks.start_soon(Bookmarks(self._core).run)
+                log.info("serving", revision=feed.revision)
+                task_status.started()
+        finally:
+            self._core.running = False
+            for watch in feed.watches:
+                watch.fail(refusals.stopping())
+
+    async def __aenter__(self) -> Self:
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        try:
+            await self._tasks.start(self.run)
+        except BaseException as error:
+            await self._tasks.__aexit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    async def __aexit__(self, *exc_info: Any) -> bool | None:
+        tasks, self._tasks = self._tasks, None
+        assert tasks is not None
+        tasks.cancel_scope.cancel()
+        return await tasks.__aexit__(*exc_info)
+
+    async def _bootstrap(self) -> None:
+        info = self._core.scheme.info("v1", "Namespace")
+        known = self._core.feed.cache(info)
+        for name in BOOTSTRAP_NAMESPACES:
+            if known.get("", name) is None:
+                document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+                try:
+                    await self._registry.create(info, document, "", Call(user=IN_PROCESS))
+                except AlreadyExists:
+                    log.debug("somebody else made the namespace", namespace=name)

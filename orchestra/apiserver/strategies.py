@@ -1,0 +1,96 @@
+"""The strategy of every kind: the validation package's rules plus what the server itself must know of the kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from orchestra.api.object import ResourceInfo
+from orchestra.apiserver.deletion import pod_grace_seconds
+from orchestra.apiserver.interface import Strategy
+
+Document = dict[str, Any]
+Changed = Callable[[Document, Document], bool]
+
+
+try:
+    from orchestra.apiserver.validation.registry import rules_for
+except ImportError:
+    from types import SimpleNamespace
+
+    def rules_for(info: ResourceInfo) -> Any:
+        same = lambda new, *rest: new
+        return SimpleNamespace(
+            default=same,
+            prepare_create=same,
+            prepare_update=lambda new, old: (
+                {**new, "status": old["status"]} if "status" in old else {k: v for k, v in new.items() if k != "status"}
+            ),
+            prepare_status_update=lambda new, old: {**old, **({"status": new["status"]} if "status" in new else {})},
+            validate=lambda new: [],
+            validate_update=lambda new, old: [],
+            validate_status_update=lambda new, old: [],
+            warnings=lambda new, old: [],
+        )
+
+
+def strategy_for(info: ResourceInfo) -> Strategy:
+    """Return what a kind decides about its writes; a user's kind gets the rules of custom resources."""
+    rules = rules_for(info)
+    return Strategy(
+        info=info,
+        default=rules.default,
+        prepare_create=rules.prepare_create,
+        prepare_update=rules.prepare_update,
+        prepare_status_update=rules.prepare_status_update,
+        validate=rules.validate,
+        validate_update=rules.validate_update,
+        validate_status_update=rules.validate_status_update,
+        warnings=rules.warnings,
+        generation=_GENERATION.get(info.group_kind, _everything_but_status),
+        grace_seconds=pod_grace_seconds if info.group_kind == "Pod" else None,
+        unconditional_update=info.group_kind not in _CONDITIONAL,
+        create_on_update=info.group_kind in _CREATED_BY_UPDATE,
+        default_propagation="Orphan" if info.group_kind in _ORPHANING else "Background",
+        spec_finalizers=info.group_kind == "Namespace",
+    )
+
+
+def _spec(new: Document, old: Document) -> bool:
+    return new.get("spec") != old.get("spec")
+
+
+def _spec_or_annotations(new: Document, old: Document) -> bool:
+    return _spec(new, old) or _meta(new, "annotations") != _meta(old, "annotations")
+
+
+def _content_or_labels(new: Document, old: Document) -> bool:
+    return _without(new, "metadata") != _without(old, "metadata") or _meta(new, "labels") != _meta(old, "labels")
+
+
+def _everything_but_status(new: Document, old: Document) -> bool:
+    return _without(new, "metadata", "status") != _without(old, "metadata", "status")
+
+
+def _meta(document: Document, name: str) -> Any:
+    return document["metadata"].get(name) or {}
+
+
+def _without(document: Document, *names: str) -> Document:
+    return {key: value for key, value in document.items() if key not in names}
+
+
+_GENERATION: dict[str, Changed | None] = {
+    "Pod": _spec,
+    "Deployment.apps": _spec_or_annotations,
+    "ReplicaSet.apps": _spec,
+    "EndpointSlice.discovery.k8s.io": _content_or_labels,
+    **dict.fromkeys(
+        ("Namespace", "Node", "Service", "ConfigMap", "Secret", "Event", "Binding", "Lease.coordination.k8s.io"), None
+    ),
+}
+"""Which changes raise the generation (pkg/registry, the strategies' PrepareForUpdate); None: the kind has none."""
+
+_CONDITIONAL = frozenset({"Lease.coordination.k8s.io", "PodDisruptionBudget.policy"})
+_CREATED_BY_UPDATE = frozenset({"Service", "Event", "Lease.coordination.k8s.io", "LimitRange"})
+_ORPHANING = frozenset({"Job.batch", "ReplicationController"})
