@@ -54,15 +54,18 @@ class OpenWatch:
 
     async def __anext__(self) -> WatchBatch:
         """Return what has gathered, or wait for something."""
+        # A reader that always finds something must not keep the others from running. This comes before anything is
+        # taken, so that a cancelled reader loses nothing.
+        if self._pending or self._progress or not self._live:
+            await checkpoint()
         while True:
             if self._error is not None:
                 raise self._error
             if not self._live:
-                # Before and not after, so that a cancelled reader loses nothing.
-                await checkpoint()
                 batch = self._catch_up()
                 if batch is not None:
                     return batch
+                await checkpoint()
             elif self._pending or self._progress:
                 events, self._pending = self._pending, []
                 self._progress = self._idle = False
