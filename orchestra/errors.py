@@ -34,6 +34,7 @@ OrchestraError
 ├── DecodeError               a document or manifest that does not have the shape of its kind
 ├── ConfigurationError        a part was composed or configured in a way that cannot work
 ├── AddressSpaceError         the host has no free block of cluster addresses
+├── PluginError               a scheduling plugin raised, or answered in a way that makes no sense
 └── WaitTimeout               the awaited condition did not come true in time
 """
 
@@ -378,6 +379,14 @@ class ConfigurationError(OrchestraError):
 
 class AddressSpaceError(OrchestraError):
     """The host has no free block of cluster addresses, or a block is used up."""
+
+
+class PluginError(OrchestraError):
+    """A scheduling plugin raised, or answered in a way that makes no sense; `plugin` is its name."""
+
+    def __init__(self, message: str, *, plugin: str) -> None:
+        super().__init__(message)
+        self.plugin = plugin
 
 
 class WaitTimeout(OrchestraError):
