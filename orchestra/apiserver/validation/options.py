@@ -1,0 +1,22 @@
+"""What a cluster decides about its rules: the flags of a server that change which documents are valid."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class RuleOptions:
+    """Settings of one server.
+
+    `allow_privileged`: whether containers may ask for `privileged`. `loopback_endpoints`: whether EndpointSlices may
+    hold addresses of 127.0.0.0/8, as a single-machine network needs. `ip_families`: those of the cluster's Services,
+    the primary one first.
+    """
+
+    allow_privileged: bool = False
+    loopback_endpoints: bool = False
+    ip_families: tuple[str, ...] = ("IPv4",)
+
+
+DEFAULT_OPTIONS = RuleOptions()
