@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
-from orchestra.api.object import Object, OwnerReference
+from orchestra.api.object import Object
+from orchestra.api.rules.owners import controller_of
 from orchestra.controller.interface import Change, Index, Key, LabelMatcher, key_of
 from orchestra.errors import ConfigurationError
 
@@ -16,20 +17,12 @@ OWNER = "owner"
 NODE_NAME = "spec.nodeName"
 
 
-def controlling_owner(obj: Object) -> OwnerReference | None:
-    """Return the owner reference with `controller: true`; there is at most one."""
-    for owner in obj.metadata.owner_references:
-        if owner.controller:
-            return owner
-    return None
-
-
 def _namespace(obj: Object) -> tuple[str, ...]:
     return (obj.metadata.namespace,)
 
 
 def _owner(obj: Object) -> tuple[str, ...]:
-    owner = controlling_owner(obj)
+    owner = controller_of(obj)
     return () if owner is None else (owner.uid,)
 
 

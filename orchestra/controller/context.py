@@ -9,26 +9,14 @@ from typing import Any, TypeVar
 import attrs
 
 from orchestra._log import Logger
-from orchestra.api.object import Object, OwnerReference
+from orchestra.api.object import Object
+from orchestra.api.rules.owners import owner_reference
 from orchestra.clock import Clock
 from orchestra.controller.interface import Events, Key, Lister, Result
 from orchestra.controller.tracked_client import TrackedClient
 from orchestra.errors import ConfigurationError
 
 O = TypeVar("O", bound=Object)  # noqa: E741 - the type of an object
-
-
-def owner_reference(owner: Object) -> OwnerReference:
-    """Return the reference by which an object says that `owner` controls it."""
-    info = owner.resource_info
-    return OwnerReference(
-        api_version=info.api_version,
-        kind=info.kind,
-        name=owner.metadata.name,
-        uid=owner.metadata.uid,
-        controller=True,
-        block_owner_deletion=True,
-    )
 
 
 class DeclaredListers:

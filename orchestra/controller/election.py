@@ -138,7 +138,7 @@ class Election:
     async def _release(self) -> None:
         try:
             lease = await self._client.get(Lease, self._name, namespace=self._namespace)
-            if lease.spec is not None and lease.spec.holder_identity == self._identity:
+            if lease.spec.holder_identity == self._identity:
                 await self._client.update(self._candidate.release(lease, self._clock.now()))
         except APIError as error:
             self._log.warning("lease not released: it will expire", error=str(error))

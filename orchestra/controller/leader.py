@@ -64,8 +64,8 @@ class Candidate:
         """Say what to do about the newest state of the Lease; None when there is none."""
         terms = self._terms
         renewed = MicroTime(now)
-        if lease is None or lease.spec is None:
-            return Write(self._lease(lease, renewed, renewed, 0), create=lease is None, transition=True)
+        if lease is None:
+            return Write(self._lease(None, renewed, renewed, 0), create=True, transition=True)
         spec = lease.spec
         if spec != self._seen:
             self._seen, self._seen_at = spec, monotonic
@@ -80,7 +80,7 @@ class Candidate:
     def release(self, lease: Lease, now: datetime) -> Lease:
         """Return the Lease as a leader leaves it that stops: held by nobody, free to be taken at once."""
         renewed = MicroTime(now)
-        transitions = lease.spec.lease_transitions if lease.spec is not None else 0
+        transitions = lease.spec.lease_transitions
         spec = LeaseSpec(
             holder_identity="",
             lease_duration_seconds=1,

@@ -108,7 +108,7 @@ class Manager:
     def _supervisor(self, one: Controller[Any] | Part, surroundings: Surroundings) -> Supervisor:
         part: Part
         if isinstance(one, Controller):
-            part = self.runners[one.name] = ControllerRunner(one, self.informers, fence=surroundings.fence)
+            part = self.runners[one.name] = ControllerRunner(one, self.informers, self.clock, fence=surroundings.fence)
         else:
             part = one
         return Supervisor(one.name, functools.partial(part.run, surroundings), self.clock)

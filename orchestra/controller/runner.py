@@ -1,20 +1,19 @@
-"""Runs one controller: the driver beside `workqueue.py`."""
+"""Runs one controller: changes in, reconciles out."""
 
 from __future__ import annotations
 
 import functools
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
-import anyio.lowlevel
 import attrs
 
 from orchestra._log import Logger, get_logger
 from orchestra.api.object import Object
+from orchestra.api.rules.owners import controller_of
 from orchestra.client.interface import Fence
-from orchestra.controller.cache import controlling_owner
+from orchestra.clock import Clock
 from orchestra.controller.context import DeclaredListers, ReconcileContext
 from orchestra.controller.health import Health
 from orchestra.controller.informer import CachedKind, SharedInformers
@@ -32,7 +31,7 @@ from orchestra.controller.interface import (
     key_of,
 )
 from orchestra.controller.tracked_client import Signature, TrackedClient
-from orchestra.controller.workqueue import WorkQueue
+from orchestra.controller.workers import Workers
 from orchestra.errors import Conflict, OrchestraError
 
 if TYPE_CHECKING:
@@ -43,9 +42,6 @@ O = TypeVar("O", bound=Object)  # noqa: E741 - the type of an object
 REST_SECONDS = 10.0
 """How long a key rests at most until the caches have its own writes; then it is reconciled on what they have."""
 
-DRAIN_SECONDS = 2.0
-"""How long a reconcile that is under way may go on after the controller was told to stop."""
-
 RESYNC_PRIORITY = -100
 FAILING_HEALTH = 5
 """A key that failed so many times in a row is a problem worth reporting."""
@@ -53,7 +49,7 @@ FAILING_HEALTH = 5
 
 @attrs.define
 class Counters:
-    """What a controller has done since it was started."""
+    """What a controller has done since it was made."""
 
     reconciles: int = 0
     errors: int = 0
@@ -63,23 +59,20 @@ class Counters:
 
 
 class ControllerRunner(Generic[O]):
-    """A `Part` that keeps the queue of one controller and its workers."""
+    """The `Part` that runs a `Controller`."""
 
-    def __init__(self, spec: Controller[O], informers: SharedInformers, *, fence: Fence | None = None) -> None:
+    def __init__(
+        self, spec: Controller[O], informers: SharedInformers, clock: Clock, *, fence: Fence | None = None
+    ) -> None:
         self.name = spec.name
         self.counters = Counters()
         self._spec = spec
+        self._clock = clock
         kinds = (spec.for_, *spec.owns, *spec.watches, *spec.reads)
         self._caches: dict[type[Object], CachedKind[Any]] = {kind: informers.cached(kind) for kind in kinds}
         self._listers = DeclaredListers(spec.name, {kind: cache.lister for kind, cache in self._caches.items()})
-        self._queue: WorkQueue[Key] = WorkQueue(spec.backoff)
+        self._workers: Workers[Key] = Workers(spec.name, spec.backoff, clock)
         self._signature = Signature.of(spec.component or f"{spec.name}-controller", fence)
-        self._idle: deque[anyio.Event] = deque()
-        self._alarm = anyio.Event()
-        self._alarm_at: float | None = None
-        self._resting: dict[Key, float] = {}
-        self._busy: dict[Key, anyio.CancelScope] = {}
-        self._broken: Exception | None = None
         self._last_error = ""
         self._log: Logger = get_logger("controller").bind(controller=spec.name)
         self._reconcile: ReconcileFunction[O] = getattr(spec.reconcile, "reconcile", None) or spec.reconcile  # type: ignore[assignment]
@@ -88,35 +81,29 @@ class ControllerRunner(Generic[O]):
 
     def health(self) -> Health:
         """Say whether any key keeps failing."""
-        worst = self._queue.worst()
+        worst = self._workers.queue.worst()
         if worst is None or worst[1] < FAILING_HEALTH:
             return Health(part=self.name)
         return Health(part=self.name, problem=f"{worst[0]} failed {worst[1]} times in a row: {self._last_error}")
 
     @property
     def idle(self) -> bool:
-        """Whether no key is ready, taken or resting."""
-        return not len(self._queue) and not self._queue.taken
+        """Whether no key is ready, being worked on or resting; timers may be set."""
+        return not len(self._workers.queue) and not self._workers.queue.taken
 
     async def run(self, surroundings: Surroundings, *, task_status: TaskStatus[None]) -> None:
         """Work until cancelled; ready when the caches are and everything that exists is queued."""
-        self._queue = WorkQueue(self._spec.backoff)
-        self._idle.clear()
-        self._resting.clear()
-        self._broken = None
-        self._clock = surroundings.clock
+        self._workers = Workers(self.name, self._spec.backoff, self._clock)
         subscriptions = await self._subscribe()
         events = surroundings.recorder.events(self._signature.write.field_manager)
         work = functools.partial(self._work, surroundings, events)
         try:
             async with anyio.create_task_group() as tasks:
-                for number in range(self._spec.workers):
-                    tasks.start_soon(work, name=f"{self.name} worker {number}")
-                tasks.start_soon(self._keep_time, name=f"{self.name} timer")
                 if self._spec.resync_seconds is not None:
                     tasks.start_soon(self._resync, self._spec.resync_seconds)
-                task_status.started()
-                await self._drain_when_cancelled()
+                await self._workers.run(
+                    work, tasks=self._spec.workers, on_late=self._caches_are_late, task_status=task_status
+                )
         finally:
             for unsubscribe in subscriptions:
                 unsubscribe()
@@ -143,76 +130,53 @@ class ControllerRunner(Generic[O]):
             for change in changes:
                 if predicate is None or predicate(change):
                     on_change(change)
-        except Exception as error:  # noqa: BLE001 - raised again by the timer task, so that only this controller restarts
-            self._broken = error
-            self._ring()
-        self._wake_workers()
+        except Exception as error:  # noqa: BLE001 - ends `run`, so that only this controller restarts
+            self._workers.fail(error)
+        self._workers.wake()
 
     def _on_primary(self, change: Change[O]) -> None:
         obj = change.object
         spec = self._spec
-        self._queue.add(key_of(obj), priority=0 if spec.priority is None else spec.priority(obj))
+        self._workers.queue.add(key_of(obj), priority=0 if spec.priority is None else spec.priority(obj))
 
     def _on_owned(self, change: Change[Any]) -> None:
+        info = self._spec.for_.resource_info
         for obj in (change.old, change.new):
-            owner = None if obj is None else controlling_owner(obj)
+            owner = None if obj is None else controller_of(obj)
             if obj is None or owner is None:
                 continue
-            info = self._spec.for_.resource_info
             if owner.kind == info.kind and owner.api_version.rpartition("/")[0] == info.group:
-                self._queue.add(Key(obj.metadata.namespace if info.namespaced else "", owner.name))
+                self._workers.queue.add(Key(obj.metadata.namespace if info.namespaced else "", owner.name))
 
     def _on_watched(self, keys: KeyFunction, change: Change[Any]) -> None:
         for obj in (change.old, change.new):
             if obj is not None:
                 for namespace, name in keys(obj, self._listers):
-                    self._queue.add(Key(namespace, name))
+                    self._workers.queue.add(Key(namespace, name))
 
-    def _wake_workers(self) -> None:
-        for _ in range(min(len(self._queue), len(self._idle))):
-            self._idle.popleft().set()
-
-    async def _work(self, surroundings: Surroundings, events: Events) -> None:
-        queue, clock = self._queue, self._clock
-        lister = self._caches[self._spec.for_].lister
-        while True:
-            # Also the point where other tasks get their turn: a reconcile in process may never have to wait.
-            await anyio.lowlevel.checkpoint()
-            key = queue.take(clock.monotonic())
-            if key is None:
-                called = anyio.Event()
-                self._idle.append(called)
-                self._set_alarm()
-                await called.wait()
-                continue
-            obj = lister.get(*key)
-            client = TrackedClient(surroundings.client, self._signature)
-            ctx = ReconcileContext(key, obj, client, self._listers, clock, events, self._log)
-            await self._attempt(key, obj, ctx)
-            self._rest(key, client)
-
-    async def _attempt(self, key: Key, obj: O | None, ctx: ReconcileContext) -> None:
+    async def _work(self, surroundings: Surroundings, events: Events, key: Key) -> None:
         self.counters.reconciles += 1
+        queue = self._workers.queue
+        obj = self._caches[self._spec.for_].lister.get(*key)
+        client = TrackedClient(surroundings.client, self._signature)
+        ctx = ReconcileContext(key, obj, client, self._listers, self._clock, events, self._log)
         result: Result | None = None
         try:
-            with anyio.CancelScope(shield=True) as scope:
-                self._busy[key] = scope
-                if obj is not None:
-                    result = await self._reconcile(obj, ctx)
-                elif self._deletable is not None:
-                    result = await self._deletable.deleted(key, ctx)
+            if obj is not None:
+                result = await self._reconcile(obj, ctx)
+            elif self._deletable is not None:
+                result = await self._deletable.deleted(key, ctx)
         except Exception as error:  # noqa: BLE001 - counted, logged, shown by `health`, and the key is tried again
             self._failed(key, error)
-            return
-        finally:
-            del self._busy[key]
-        self._queue.forget(key)
-        if result is not None and result.requeue_after_seconds is not None:
-            self._queue.add_at(key, self._clock.monotonic() + result.requeue_after_seconds)
+        else:
+            queue.forget(key)
+            if result is not None and result.requeue_after_seconds is not None:
+                queue.add_at(key, self._clock.monotonic() + result.requeue_after_seconds)
+        self._rest(key, client)
 
     def _failed(self, key: Key, error: Exception) -> None:
         self._last_error = str(error) or type(error).__name__
-        delay = self._queue.retry(key, self._clock.monotonic(), chance=self._clock.random)
+        delay = self._workers.queue.retry(key, self._clock.monotonic(), chance=self._clock.random)
         if type(error) is Conflict:  # the cache was behind: expected, and AlreadyExists is another matter
             self.counters.conflicts += 1
             self._log.debug("conflict", object=str(key), error=self._last_error)
@@ -223,80 +187,34 @@ class ControllerRunner(Generic[O]):
         self._log.warning("reconcile failed", object=str(key), error=self._last_error, retry_seconds=delay, **trace)
 
     def _rest(self, key: Key, client: TrackedClient) -> None:
-        """Give the key back once every cache that the reconcile wrote to has its writes."""
+        """Let the key rest until every cache that the reconcile wrote to has its writes."""
         behind = []
         for kind, revision in client.written.items():
             cache = self._caches.get(kind)
             if cache is not None and cache.revision < revision:
                 behind.append((cache, revision))
         if not behind:
-            self._release(key)
             return
-        deadline = self._clock.monotonic() + REST_SECONDS
-        self._resting[key] = deadline
+        until = self._clock.monotonic() + REST_SECONDS
+        self._workers.hold(key, until)
         missing = len(behind)
 
         def one_caught_up() -> None:
             nonlocal missing
             missing -= 1
-            if not missing and self._resting.get(key) == deadline:
-                del self._resting[key]
-                self._release(key)
+            if not missing:
+                self._workers.let_go(key, until)
 
         for cache, revision in behind:
             cache.at_revision(revision, one_caught_up)
-        self._set_alarm()
 
-    def _release(self, key: Key) -> None:
-        self._queue.done(key)
-        self._wake_workers()
-        self._set_alarm()
-
-    def _next_alarm(self) -> float | None:
-        # Deadlines of resting keys are in the order in which they were made, since all rest equally long.
-        first_rest = next(iter(self._resting.values()), None)
-        due = self._queue.next_due()
-        return first_rest if due is None else due if first_rest is None else min(due, first_rest)
-
-    def _set_alarm(self) -> None:
-        at = self._next_alarm()
-        if at is not None and (self._alarm_at is None or at < self._alarm_at):
-            self._ring()
-
-    def _ring(self) -> None:
-        self._alarm.set()
-
-    async def _keep_time(self) -> None:
-        while True:
-            if self._broken is not None:
-                raise self._broken
-            self._alarm_at = at = self._next_alarm()
-            now = self._clock.monotonic()
-            if at is None or at > now:
-                self._alarm = anyio.Event()
-                with anyio.move_on_after(None if at is None else at - now):
-                    await self._alarm.wait()
-                continue
-            for key in [key for key, deadline in self._resting.items() if deadline <= now]:
-                del self._resting[key]
-                self.counters.stale += 1
-                self._log.warning("cache does not show own writes", object=str(key), waited_seconds=REST_SECONDS)
-                self._queue.add(key)
-                self._queue.done(key)
-            self._queue.wake(now)
-            self._wake_workers()
+    def _caches_are_late(self, key: Key) -> None:
+        self.counters.stale += 1
+        self._log.warning("cache does not show own writes", object=str(key), waited_seconds=REST_SECONDS)
 
     async def _resync(self, every_seconds: float) -> None:
         while True:
             await anyio.sleep(every_seconds)
             for obj in self._caches[self._spec.for_].lister.list():
-                self._queue.add(key_of(obj), priority=RESYNC_PRIORITY)
-            self._wake_workers()
-
-    async def _drain_when_cancelled(self) -> None:
-        try:
-            await anyio.Event().wait()
-        finally:
-            deadline = anyio.current_time() + DRAIN_SECONDS
-            for scope in self._busy.values():
-                scope.deadline = min(scope.deadline, deadline)
+                self._workers.queue.add(key_of(obj), priority=RESYNC_PRIORITY)
+            self._workers.wake()
