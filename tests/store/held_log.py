@@ -1,0 +1,45 @@
+"""A log in memory whose appends can be held back and made to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+
+from orchestra.errors import StoreError
+from orchestra.store import KeyValue
+from orchestra.store.changes import Change, Contents, LogSize
+
+
+class HeldLog:
+    def __init__(self) -> None:
+        self.batches: list[list[Change]] = []
+        self.failures: list[StoreError] = []
+        """Errors for the next appends, first one first."""
+        self.go_on = anyio.Event()
+        self.begun = anyio.Event()
+
+    async def open(self) -> Contents:
+        return Contents()
+
+    async def append(self, changes: Sequence[Change]) -> None:
+        self.begun.set()
+        await self.go_on.wait()
+        if self.failures:
+            raise self.failures.pop(0)
+        self.batches.append(list(changes))
+
+    async def compact(self, revision: int) -> None:
+        pass
+
+    async def discard(self, dead: Sequence[KeyValue]) -> None:
+        pass
+
+    async def size(self) -> LogSize:
+        return LogSize()
+
+    async def defragment(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
