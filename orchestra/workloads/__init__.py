@@ -1,0 +1,20 @@
+"""Controllers that make Pods: how many, of which template, replaced how.
+
+What comes in: Deployments, ReplicaSets and Pods from the caches. What goes out: Pods created and deleted, statuses,
+Events. Decisions are in pure modules (`rollout`, `progress`, `victims`); the reconcilers carry them out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestra._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from orchestra.workloads.deployment import deployment_controller
+    from orchestra.workloads.replicaset import replicaset_controller
+
+_EXPORTS = {"deployment_controller": ".deployment", "replicaset_controller": ".replicaset"}
+
+__all__ = ["deployment_controller", "replicaset_controller"]
+__getattr__ = lazy_exports(__name__, _EXPORTS)

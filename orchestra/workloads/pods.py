@@ -1,0 +1,148 @@
+"""Making, claiming and deleting the Pods of a controller object."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar
+
+import anyio
+import attrs
+
+from orchestra.api.core import Pod, PodTemplateSpec
+from orchestra.api.object import Object, ObjectMeta
+from orchestra.api.rules import controller_of, is_active, owner_reference
+from orchestra.api.selectors import Selector
+from orchestra.client.interface import DeleteOptions, Preconditions
+from orchestra.controller.interface import Context, Index
+from orchestra.errors import APIError, NotFound
+
+T = TypeVar("T")
+O = TypeVar("O", bound=Object)  # noqa: E741 - the type of an object
+
+MAX_BURST = 500
+"""How many Pods one reconcile creates or deletes at the most."""
+MAX_CONCURRENT = 64
+"""How many of these writes are under way at a time."""
+
+ORPHANS: Index[Pod] = Index(
+    "orphans", Pod, lambda pod: () if controller_of(pod) is not None else (pod.metadata.namespace,)
+)
+"""Pods that no controller owns, by namespace."""
+
+
+def pod_from_template(template: PodTemplateSpec, owner: Object) -> Pod:
+    """Return the Pod that `owner` creates from its template; the server chooses the end of its name."""
+    meta = template.metadata
+    prefix = f"{owner.metadata.name}-"
+    return Pod(
+        metadata=ObjectMeta(
+            generate_name=prefix,
+            namespace=owner.metadata.namespace,
+            labels=meta.labels,
+            annotations=meta.annotations,
+            finalizers=meta.finalizers,
+            owner_references=(owner_reference(owner),),
+        ),
+        spec=template.spec,
+    )
+
+
+async def claim(owner: O, kind: type[O], selector: Selector, ctx: Context) -> tuple[Pod, ...]:
+    """Return the Pods that belong to `owner`, after adopting orphans that it selects and releasing others.
+
+    An owner that is being deleted adopts nothing.
+    """
+    kept: list[Pod] = []
+    for pod in ctx.lister(Pod).by_index("owner", owner.metadata.uid):
+        if selector.matches(pod.metadata.labels):
+            kept.append(pod)
+        elif owner.metadata.deletion_timestamp is None:
+            await _release(pod, owner, ctx)
+    if owner.metadata.deletion_timestamp is not None:
+        return tuple(kept)
+    for pod in ctx.lister(Pod).by_index(ORPHANS, owner.metadata.namespace):
+        if selector.matches(pod.metadata.labels) and is_active(pod):
+            adopted = await _adopt(pod, owner, kind, ctx)
+            if adopted is not None:
+                kept.append(adopted)
+    return tuple(kept)
+
+
+async def _adopt(pod: Pod, owner: O, kind: type[O], ctx: Context) -> Pod | None:
+    """Make `owner` the controller of a Pod, after making sure that the owner still lives."""
+    meta = owner.metadata
+    fresh = await ctx.client.get(kind, meta.name, namespace=meta.namespace)
+    if fresh.metadata.uid != meta.uid or fresh.metadata.deletion_timestamp is not None:
+        return None
+    references = (*pod.metadata.owner_references, owner_reference(owner))
+    try:
+        return await ctx.client.update(
+            attrs.evolve(pod, metadata=attrs.evolve(pod.metadata, owner_references=references))
+        )
+    except NotFound:
+        return None
+
+
+async def _release(pod: Pod, owner: Object, ctx: Context) -> None:
+    references = tuple(r for r in pod.metadata.owner_references if r.uid != owner.metadata.uid)
+    try:
+        await ctx.client.update(attrs.evolve(pod, metadata=attrs.evolve(pod.metadata, owner_references=references)))
+    except NotFound:
+        return
+
+
+async def in_growing_batches(work: Sequence[T], do: Callable[[T], Awaitable[None]]) -> APIError | None:
+    """Do `work` in batches of 1, 2, 4, ... and stop after a batch in which something failed.
+
+    Where everything would be refused, only one attempt is made before giving up. Returns the first error.
+    """
+    failed: list[APIError] = []
+
+    async def attempt(item: T) -> None:
+        try:
+            await do(item)
+        except APIError as error:
+            failed.append(error)
+
+    position, size = 0, 1
+    while position < len(work) and not failed:
+        batch = work[position : position + size]
+        async with anyio.create_task_group() as group:
+            for item in batch:
+                group.start_soon(attempt, item)
+        position += len(batch)
+        size = min(size * 2, MAX_CONCURRENT)
+    return failed[0] if failed else None
+
+
+async def create_pods(owner: Object, template: PodTemplateSpec, count: int, ctx: Context) -> APIError | None:
+    """Create `count` Pods for `owner`, with Events; return the first refusal."""
+    pod = pod_from_template(template, owner)
+
+    async def create(_: int) -> None:
+        try:
+            made = await ctx.client.create(pod)
+        except APIError as error:
+            ctx.events.warning(owner, "FailedCreate", f"Error creating: {error}")
+            raise
+        ctx.events.normal(owner, "SuccessfulCreate", f"Created pod: {made.metadata.name}")
+
+    return await in_growing_batches(range(min(count, MAX_BURST)), create)
+
+
+async def delete_pods(owner: Object, pods: Iterable[Pod], ctx: Context) -> APIError | None:
+    """Delete Pods of `owner`, with Events; return the first refusal. A Pod that is gone already is no refusal."""
+
+    async def delete(pod: Pod) -> None:
+        meta = pod.metadata
+        options = DeleteOptions(preconditions=Preconditions(uid=meta.uid))
+        try:
+            await ctx.client.delete(Pod, meta.name, namespace=meta.namespace, options=options)
+        except NotFound:
+            return
+        except APIError as error:
+            ctx.events.warning(owner, "FailedDelete", f"Error deleting: {error}")
+            raise
+        ctx.events.normal(owner, "SuccessfulDelete", f"Deleted pod: {meta.name}")
+
+    return await in_growing_batches(tuple(pods)[:MAX_BURST], delete)
