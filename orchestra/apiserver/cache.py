@@ -20,7 +20,7 @@ from orchestra.apiserver.record import Record
 from orchestra.client.interface import EventType, WatchEvent
 
 HISTORY_EVENTS: Final = 2048
-"""Changes of one kind that are kept in memory for watches which begin in the past; older ones are read from the store."""
+"""Changes of one kind kept in memory for watches that begin in the past; older ones are read from the store."""
 
 Matches = Callable[[Record], bool]
 

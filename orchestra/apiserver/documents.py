@@ -17,15 +17,16 @@ from orchestra.apiserver import metadata, refusals, subresources
 from orchestra.apiserver.core import Core
 from orchestra.apiserver.interface import Document, User
 from orchestra.apiserver.keys import fence_key
+from orchestra.apiserver.ownership import applied, writer_of
 from orchestra.apiserver.patching import patched
 from orchestra.apiserver.reading import Page, Query, Reader
 from orchestra.apiserver.record import Record
-from orchestra.apiserver.registry import Call, Change, Registry
+from orchestra.apiserver.registry import WRITE_ATTEMPTS, Call, Change, Registry
 from orchestra.apiserver.removal import Removed, Remover
 from orchestra.apiserver.sessions import Sessions
 from orchestra.apiserver.watching import CacheWatch
 from orchestra.client.interface import DeleteOptions, Fence, LogOptions, Patch
-from orchestra.errors import BadRequest, Conflict, NotFound
+from orchestra.errors import AlreadyExists, BadRequest, Conflict, NotFound
 from orchestra.store import Compare, Put, Txn
 
 FENCE_ATTEMPTS: Final = 16
@@ -87,6 +88,9 @@ class Documents:
         if not revision and not strategy.unconditional_update and subresource == "":
             raise refusals.revision_required(info, name)
 
+        if subresource != "scale":
+            self.registry.check_fields(info, document, call)
+
         def change(old: Record) -> Document:
             if subresource == "scale":
                 return subresources.scaled(old.document, document)
@@ -122,15 +126,41 @@ class Documents:
                 return subresources.scaled(old.document, scale)
             new = patched(old.wire_document, patch, cls)
             _check_patched(info, old, new)
+            self.registry.check_fields(info, new, call)
             return new
 
         return await self._modify(info, namespace, name, change, call, subresource, "")
 
     async def apply(self, document: Document, call: Call, *, subresource: str = "", force: bool = False) -> Record:
-        """Server-side apply."""
-        info = self.core.scheme.info(str(document.get("apiVersion") or ""), str(document.get("kind") or ""))
+        """Server-side apply: create the object, or make the given fields so and own them."""
+        if not isinstance(document.get("apiVersion"), str) or not isinstance(document.get("kind"), str):
+            raise BadRequest("invalid object type: apiVersion and kind must be set")
+        info = self.core.scheme.info(document["apiVersion"], document["kind"])
         namespace = _place(info, document, "")
-        raise refusals.method_not_allowed(info)
+        name = metadata.meta_of(document).get("name") or ""
+        _check_subresource(info, subresource)
+        await self.core.enter(call.user, "patch", info, namespace, name, subresource)
+        self.registry.check_fields(info, document, call)
+        cls = self.core.scheme.type_of(info)
+        writer = writer_of(info, call.options.field_manager, subresource, self.core.clock.now())
+        call = attrs.evolve(call, applies=True)
+
+        def change(old: Record) -> Document:
+            return applied(cls, old, document, writer, force=force)
+
+        for _ in range(WRITE_ATTEMPTS):
+            try:
+                return await self._modify(info, namespace, name, change, call, subresource, "")
+            except NotFound as error:
+                if subresource or error.kind != info.plural or metadata.meta_of(document).get("uid"):
+                    raise
+            try:
+                fresh = applied(cls, None, document, writer, force=force)
+                return await self.registry.create(info, fresh, namespace, call)
+            except AlreadyExists as error:
+                if error.message.startswith("object is being deleted"):
+                    raise
+        raise refusals.conflict(info, name)
 
     async def delete(
         self, info: ResourceInfo, name: str, namespace: str, options: DeleteOptions, user: User

@@ -1,6 +1,6 @@
-"""Where objects lie in the store: `/registry/<group>/<plural>/<namespace>/<name>`, without the namespace if there is none.
+"""Where objects lie in the store: `/registry/<group>/<plural>/<namespace>/<name>`.
 
-The core group is written `core`. Beside the objects live reservations of addresses and ports under `/registry/ranges/`
+A cluster-scoped kind has no namespace there; the core group is written `core`. Beside the objects live reservations of addresses and ports under `/registry/ranges/`
 and terms of leadership under `/registry/fences/`; no API group can have these names, which have no dot and no kinds.
 """
 

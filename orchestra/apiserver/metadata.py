@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import datetime
 from typing import Any, Final
 
@@ -27,8 +28,8 @@ def meta_of(document: Document) -> Document:
     return meta if isinstance(meta, dict) else {}
 
 
-def generated_name(base: str, choose: Any) -> str:
-    """Return `base`, cut if need be, with a suffix from the letters that make no words; `choose` is a `random.Random`."""
+def generated_name(base: str, choose: random.Random) -> str:
+    """Return `base`, cut if need be, with a suffix of letters that make no words."""
     return base[:MAX_GENERATED_BASE] + "".join(choose.choices(SUFFIX_ALPHABET, k=SUFFIX_LENGTH))
 
 

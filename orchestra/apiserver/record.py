@@ -5,14 +5,15 @@ The stored document has no resourceVersion: that is the revision of the write. T
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, cast
 
+import attrs
 import orjson
 
-from orchestra.api.codec import decode, decoder_of, encode, encoder_of, fields_of
+from orchestra.api.codec import decode, encode, encoder_of, fields_of
 from orchestra.api.frozen import ABSENT_LIST, ABSENT_MAP
 from orchestra.api.object import Object, ObjectMeta
-from orchestra.errors import DecodeError
 
 Document = dict[str, Any]
 
@@ -155,25 +156,17 @@ def encode_sharing(obj: Object, known: Record | None) -> Document:
     A status written back by who read the object from a cache costs the encoding of the status alone.
     """
     old = known._object if known is not None else None
-    if known is None or old is None or type(old) is not type(obj):
+    if known is None or old is None or type(old) is not type(obj) or obj.undeclared:
         return encode(obj)
     old_document = known.document
     document: Document = {"apiVersion": old_document["apiVersion"], "kind": old_document["kind"]}
     for name, info in fields_of(type(obj)).items():
         value = getattr(obj, info.attribute)
-        if value is getattr(old, info.attribute):
-            if name in old_document:
-                document[name] = old_document[name]
-            continue
-        if value is None or value is ABSENT_LIST or value is ABSENT_MAP:
-            continue
-        if info.omit_empty and value == info.default:
-            continue
-        hook = encoder_of(info.type)
-        document[name] = value if hook is None else hook(value)
-    if obj.undeclared:
-        for name, value in encode(obj).items():
-            document.setdefault(name, value)
+        if name in old_document and value is getattr(old, info.attribute):
+            document[name] = old_document[name]
+        elif not info.is_absent(value):
+            hook = encoder_of(info.type)
+            document[name] = value if hook is None else hook(value)
     return document
 
 
@@ -182,36 +175,26 @@ def decode_sharing(document: Document, cls: type[Object], *known: tuple[Document
 
     The metadata is always decoded anew, so that the result can be stamped. Raises DecodeError.
     """
+    if _demanding(cls):
+        return decode(document, cls)
     fields = fields_of(cls)
-    values: dict[str, Any] = {}
-    undeclared: dict[str, Any] | None = None
+    shared: list[tuple[str, Object]] = []
+    rest: Document = {}
     for name, value in document.items():
-        info = fields.get(name)
-        if info is None or value is None:
-            if name not in ("apiVersion", "kind"):
-                undeclared = undeclared or {}
-                undeclared[name] = value
-            continue
-        if name != "metadata":
-            for old_document, old_object in known:
-                if old_document.get(name) is value:
-                    values[info.attribute] = getattr(old_object, info.attribute)
-                    break
-            else:
-                values[info.attribute] = _decode_at(name, info.type, value)
+        source = None
+        if name != "metadata" and name in fields and isinstance(value, dict | list):
+            source = next((obj for old, obj in known if old.get(name) is value), None)
+        if source is None:
+            rest[name] = value
         else:
-            values[info.attribute] = _decode_at(name, info.type, value)
-    if undeclared is not None:
-        from orchestra.api.frozen import freeze
+            shared.append((fields[name].attribute, source))
+    obj = decode(rest, cls)
+    for attribute, source in shared:
+        object.__setattr__(obj, attribute, getattr(source, attribute))
+    return obj
 
-        values["undeclared"] = freeze(undeclared)
-    return cls(**values)
 
-
-def _decode_at(name: str, declared: Any, value: Any) -> Any:
-    try:
-        return decoder_of(declared)(value)
-    except DecodeError as error:
-        rest = error.path
-        path = name + rest if rest.startswith("[") else f"{name}.{rest}" if rest else name
-        raise DecodeError(error.message, path=path) from None
+@cache
+def _demanding(cls: type[Object]) -> bool:
+    """Whether a class has fields without a default: its objects are only ever decoded whole."""
+    return any(item.default is attrs.NOTHING for item in attrs.fields(cls))

@@ -42,7 +42,8 @@ def create_with_revision() -> BadRequest:
 
 def generate_name_conflict(info: ResourceInfo, name: str) -> AlreadyExists:
     """Every name that was generated is taken."""
-    message = f'{info.group_resource} "{name}" already exists, the server was not able to generate a unique name for the object'
+    why = "the server was not able to generate a unique name for the object"
+    message = f'{info.group_resource} "{name}" already exists, {why}'
     return AlreadyExists(message, kind=info.plural, group=info.group, name=name, retry_after_seconds=1)
 
 

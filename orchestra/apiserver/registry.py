@@ -6,7 +6,7 @@ Order of a write: authorize, decode, default, mutate (admission), validate, stor
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import attrs
 import orjson
@@ -19,17 +19,19 @@ from orchestra.apiserver.core import Core, store_fence
 from orchestra.apiserver.deletion import completes
 from orchestra.apiserver.interface import Admission, AdmissionRequest, Document, Strategy, User
 from orchestra.apiserver.keys import object_key
+from orchestra.apiserver.ownership import has_owners, tracked, writer_of
 from orchestra.apiserver.record import Record, decode_sharing
+from orchestra.apiserver.unknown_fields import unknown_fields
 from orchestra.apiserver.validation.fields import FieldError
 from orchestra.client.interface import WriteOptions
-from orchestra.errors import AlreadyExists, Conflict, DecodeError
+from orchestra.errors import AlreadyExists, DecodeError
 from orchestra.store import Compare, Delete, Op, Put, Range, RangeResult, Txn
 
 WRITE_ATTEMPTS: Final = 16
 """How often a write is tried again because somebody else wrote in between, before it ends with Conflict."""
 
 NAME_ATTEMPTS: Final = 8
-"""How many names are generated for one object before the server gives up (apiserver `maxNameGenerationCreateAttempts`)."""
+"""How many names are generated for one object before the server gives up (as Kubernetes does)."""
 
 R = TypeVar("R")
 Change = Callable[[Record], Document]
@@ -46,6 +48,8 @@ class Call:
     options: WriteOptions = WriteOptions()
     typed: tuple[Document, Object] | None = None
     """The document and the object that a typed caller gave: unchanged parts need not be decoded."""
+    applies: bool = False
+    """Whether the document comes from server-side apply, which has settled who owns what."""
 
 
 class _NamespaceMoved(Exception):
@@ -78,6 +82,8 @@ class Registry:
     async def create(self, info: ResourceInfo, document: Document, namespace: str, call: Call) -> Record:
         """Store a new object and return it; `namespace` is empty for cluster-scoped kinds."""
         strategy = self._core.strategy(info)
+        if not call.applies:
+            self.check_fields(info, document, call)
         given = metadata.meta_of(document)
         if given.get("resourceVersion"):
             raise refusals.create_with_revision()
@@ -124,6 +130,20 @@ class Registry:
             if stored is not None:
                 return stored
         raise refusals.conflict(info, name)
+
+    def check_fields(self, info: ResourceInfo, document: Document, call: Call) -> None:
+        """Refuse fields that the kind does not have, or warn of them, as the writer wishes."""
+        options = call.options
+        if options.field_validation == "Ignore":
+            return
+        if options.field_validation == "Warn" and options.on_warning is None:
+            return
+        unknown = unknown_fields(document, self._core.scheme.type_of(info))
+        if unknown and options.field_validation == "Strict":
+            raise refusals.strict_decoding(info, unknown)
+        if options.on_warning is not None:
+            for warning in unknown:
+                options.on_warning(warning)
 
     def decoded(self, info: ResourceInfo, document: Document, *known: tuple[Document, Object]) -> Object:
         """Return the typed view; raises BadRequest naming the field that does not fit."""
@@ -213,6 +233,9 @@ class Registry:
             await companion.prepare()
         plan = self.plan(info, new, old.document)
         new = plan.document
+        if not call.applies and has_owners(old.document, new):
+            writer = writer_of(info, call.options.field_manager, subresource, self._core.clock.now())
+            new = tracked(old.cls, old.document, new, writer)
         if new is old.document or new == old.document:
             return old
         if subresource in ("", "scale") and strategy.generation is not None and strategy.generation(new, old.document):

@@ -9,8 +9,8 @@ import orjson
 
 from orchestra.api.object import ResourceInfo
 from orchestra.apiserver import refusals
-from orchestra.apiserver.core import Core, store_fence
 from orchestra.apiserver.companions import Plan
+from orchestra.apiserver.core import Core, store_fence
 from orchestra.apiserver.deletion import Decision, check, decide
 from orchestra.apiserver.interface import Admission, AdmissionRequest, Document, User
 from orchestra.apiserver.keys import object_key

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from types import TracebackType
+from typing import Self
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -12,6 +13,7 @@ from orchestra._log import get_logger
 from orchestra.api.scheme import Scheme
 from orchestra.apiserver import refusals
 from orchestra.apiserver.addresses import DEFAULT_NODE_PORTS, DEFAULT_SERVICE_CIDR, ServiceAddresses
+from orchestra.apiserver.companions import Companion
 from orchestra.apiserver.core import Core
 from orchestra.apiserver.documents import Documents
 from orchestra.apiserver.interface import IN_PROCESS, Admission, AllowAll, Authorizer, User
@@ -56,7 +58,10 @@ class APIServer(InProcessClient):
     ) -> None:
         self._core = core = Core(store, scheme or Scheme(), clock or SystemClock(), authorizer=authorizer or AllowAll())
         self._addresses = ServiceAddresses(core.feed, core.clock.random, cidr=service_cidr, node_ports=node_ports)
-        companions = {"Service": self._addresses, "Event": EventLeases(core, ttl_seconds=event_ttl_seconds)}
+        companions: dict[str, Companion] = {
+            "Service": self._addresses,
+            "Event": EventLeases(core, ttl_seconds=event_ttl_seconds),
+        }
         self._registry = Registry(core, admission=admission, companions=companions)
         remover = Remover(core, self._registry, admission=tuple(admission))
         documents = Documents(core, self._registry, remover, Reader(core), Sessions())
@@ -107,11 +112,17 @@ class APIServer(InProcessClient):
             raise
         return self
 
-    async def __aexit__(self, *exc_info: Any) -> bool | None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
         tasks, self._tasks = self._tasks, None
         assert tasks is not None
         tasks.cancel_scope.cancel()
-        return await tasks.__aexit__(*exc_info)
+        if isinstance(error, anyio.get_cancelled_exc_class()):
+            return await tasks.__aexit__(kind, error, trace)
+        # An error of the body is the body's: it must not come out wrapped in the group of the server's tasks.
+        await tasks.__aexit__(None, None, None)
+        return None
 
     async def _bootstrap(self) -> None:
         info = self._core.scheme.info("v1", "Namespace")

@@ -1,0 +1,62 @@
+"""Who owns which field: the link between the write path and `orchestra.api.managed`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from orchestra.api.managed.fieldset import FieldSet
+from orchestra.api.managed.ownership import Writer, apply_document, track_update
+from orchestra.api.object import Object, ResourceInfo
+from orchestra.api.schema import struct_schema
+from orchestra.apiserver import refusals
+from orchestra.apiserver.interface import Document
+from orchestra.apiserver.metadata import meta_of, with_meta
+from orchestra.apiserver.record import Record
+from orchestra.errors import BadRequest
+
+DEFAULT_MANAGER: Final = "orchestra"
+"""Who writes, when the writer does not say."""
+
+_STATUS: Final = FieldSet.of("status")
+_SPEC: Final = FieldSet.of("spec")
+_NOTHING: Final = FieldSet.of()
+
+
+def writer_of(info: ResourceInfo, manager: str, subresource: str, now: datetime) -> Writer:
+    """Return who writes, and which fields a write through this subresource leaves alone."""
+    if subresource == "status":
+        ignored = _SPEC
+    else:
+        ignored = _STATUS if "status" in info.subresources else _NOTHING
+    return Writer(
+        manager=manager or DEFAULT_MANAGER,
+        api_version=info.api_version,
+        subresource=subresource,
+        now=now,
+        ignored=ignored,
+    )
+
+
+def applied(cls: type[Object], old: Record | None, document: Document, writer: Writer, *, force: bool) -> Document:
+    """Return what applying a document makes of an object, or of nothing; raises Conflict and BadRequest."""
+    info, meta = cls.resource_info, meta_of(document)
+    if not meta.get("name"):
+        raise BadRequest("name must be provided")
+    revision = meta.get("resourceVersion")
+    if revision:
+        if old is None or revision != str(old.revision):
+            raise refusals.conflict(info, meta["name"])
+        document = with_meta(document, resourceVersion=None)
+    live = None if old is None else old.document
+    return apply_document(live, document, struct_schema(cls), writer, force=force)
+
+
+def has_owners(old: Document, new: Document) -> bool:
+    """Whether a write must follow ownership: an object that was never applied has none, and costs nothing."""
+    return bool(meta_of(old).get("managedFields") or meta_of(new).get("managedFields"))
+
+
+def tracked(cls: type[Object], old: Document, new: Document, writer: Writer) -> Document:
+    """Return an updated document with its ownership brought up to date."""
+    return track_update(old, new, struct_schema(cls), writer)
