@@ -19,7 +19,7 @@ from anyio.lowlevel import checkpoint
 
 from orchestra._log import get_logger
 from orchestra.clock import Clock, SystemClock
-from orchestra.errors import CommitFailed, LeaseNotFound, StoreClosed, StoreError
+from orchestra.errors import CommitFailed, CorruptStore, LeaseNotFound, StoreClosed, StoreError
 from orchestra.store.changes import Contents, LogSize, Staged
 from orchestra.store.deadlines import Deadlines
 from orchestra.store.interface import Store
@@ -85,8 +85,9 @@ class EngineStore(Store):
     async def _close_log(self) -> None:
         """Finish what was begun, and let go of the log."""
 
-    async def _abandon_log(self) -> None:
-        """Let go of a log whose contents could not be used."""
+    def _corrupt(self, error: CorruptStore) -> CorruptStore:
+        """Return `error` with what a user needs to know."""
+        return error
 
     async def _log_compact(self, revision: int) -> None:
         """Make the compact revision durable."""
@@ -111,9 +112,9 @@ class EngineStore(Store):
         if contents is not None:
             try:
                 self._engine = Engine.load(contents)
-            except BaseException:
-                await self._abandon_log()
-                raise
+            except CorruptStore as error:
+                await self._close_log()
+                raise self._corrupt(error) from error
         self._hub = WatchHub(self._engine)
         self._deadlines = Deadlines()
         for lease in self._engine.leases.values():

@@ -185,9 +185,6 @@ class LoggedStore(EngineStore):
         self._filling = _Batch()
         return await self._log.open()
 
-    async def _abandon_log(self) -> None:
-        await self._log.close()
-
     async def _close_log(self) -> None:
         while self._filling.requests:
             await self._commit_batch()

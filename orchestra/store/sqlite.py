@@ -8,12 +8,12 @@ from pathlib import Path
 import anyio
 
 from orchestra.clock import Clock
-from orchestra.errors import StoreError
+from orchestra.errors import CorruptStore, StoreError
 from orchestra.store.changes import Change, Contents, Lease
 from orchestra.store.logged import LoggedStore
 from orchestra.store.model import Event
 from orchestra.store.snapshot import read_snapshot
-from orchestra.store.sqlite_log import SQLiteLog
+from orchestra.store.sqlite_log import REPAIR, SQLiteLog
 
 
 class SQLiteStore(LoggedStore):
@@ -31,6 +31,9 @@ class SQLiteStore(LoggedStore):
     ) -> None:
         self.path = Path(path)
         super().__init__(SQLiteLog(path, quota_bytes=quota_bytes), clock=clock)
+
+    def _corrupt(self, error: CorruptStore) -> CorruptStore:
+        return CorruptStore(f"{self.path} is damaged ({error}); {REPAIR}")
 
 
 RESTORE_REVISIONS = 1_000_000_000

@@ -46,7 +46,8 @@ _CRC_HEAD = struct.Struct("<qqqq")
 
 # The fsync itself failed: the kernel may have dropped the pages, so neither outcome can be promised.
 _AMBIGUOUS: Final = ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC")
-_REPAIR: Final = "it was left as it is; move it away and restore a snapshot, or start with another file"
+REPAIR: Final = "it was left as it is; move it away and restore a snapshot, or start with another file"
+"""What to do about a damaged file, for the end of error messages."""
 
 T = TypeVar("T")
 
@@ -121,7 +122,7 @@ class SQLiteLog:
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return StoreLocked(f"{self.path} is in use by a program that opened it with SQLite; stop that one first")
         if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-            return CorruptStore(f"{self.path} is damaged ({error}); {_REPAIR}")
+            return CorruptStore(f"{self.path} is damaged ({error}); {REPAIR}")
         return StoreError(f"cannot open {self.path}: {error}")
 
     def _make_place(self) -> None:
@@ -135,9 +136,13 @@ class SQLiteLog:
         """Return whether the store is a new one; make its file, readable by its owner only."""
         wal = self.path.with_name(self.path.name + "-wal")
         if self.path.exists():
-            return self.path.stat().st_size == 0 and not lock.marked
+            if self.path.stat().st_size:
+                return False
+            if lock.marked:
+                raise CorruptStore(f"{self.path} is empty although it was a store; {REPAIR}")
+            return True
         if wal.exists() and wal.stat().st_size:
-            raise CorruptStore(f"{self.path} is missing, but its write-ahead log {wal} is there; {_REPAIR}")
+            raise CorruptStore(f"{self.path} is missing, but its write-ahead log {wal} is there; {REPAIR}")
         lock.unmark()
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         _sync_directory(self.path.parent)
@@ -168,7 +173,7 @@ class SQLiteLog:
             )
         # A file without tables is one whose maker was killed: nothing was ever in it, unless the mark says otherwise.
         if not fresh and (application != APPLICATION_ID or not version) and (tables or lock.marked):
-            raise CorruptStore(f"{self.path} is no store, or was emptied; {_REPAIR}")
+            raise CorruptStore(f"{self.path} is no store, or was emptied; {REPAIR}")
         if not fresh:
             self._check_integrity(connection)
         if version < len(MIGRATIONS):
@@ -185,12 +190,12 @@ class SQLiteLog:
     def _check_integrity(self, connection: sqlite3.Connection) -> None:
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
-            raise CorruptStore(f"{self.path} is damaged ({found}); {_REPAIR}")
+            raise CorruptStore(f"{self.path} is damaged ({found}); {REPAIR}")
 
     def _read(self, connection: sqlite3.Connection) -> Contents:
         compact = connection.execute("SELECT value FROM numbers WHERE name = 'compact_revision'").fetchone()
         if compact is None:
-            raise CorruptStore(f"{self.path} is damaged (no compact revision); {_REPAIR}")
+            raise CorruptStore(f"{self.path} is damaged (no compact revision); {REPAIR}")
         leases = connection.execute("SELECT id, ttl_seconds FROM leases").fetchall()
         return Contents(list(self._rows(connection)), leases, compact[0])
 
@@ -202,7 +207,7 @@ class SQLiteLog:
             "SELECT id, key, value, create_revision, version, lease, crc FROM changes ORDER BY id"
         ):
             if crc32(value, crc32(key, crc32(crc_head(row_id, create_revision, version, lease)))) != crc:
-                raise CorruptStore(f"{self.path} is damaged (checksum of row {row_id}); {_REPAIR}")
+                raise CorruptStore(f"{self.path} is damaged (checksum of row {row_id}); {REPAIR}")
             yield KeyValue(key, value, create_revision, row_id >> POSITION_BITS, version, lease)
         self._last_id = row_id
 
