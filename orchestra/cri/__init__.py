@@ -14,8 +14,8 @@ from orchestra._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from orchestra.cri.fake.runtime import FakeRuntime
-    from orchestra.cri.fake.script import ContainerScript, ExecResult, Script
-    from orchestra.cri.interface import Runtime
+    from orchestra.cri.fake.script import ContainerScript, ExecResult, PullResult, Script
+    from orchestra.cri.interface import Probing, Runtime
     from orchestra.cri.process.runtime import ProcessRuntime
     from orchestra.cri.unimplemented import UnimplementedRuntime
 
@@ -23,7 +23,9 @@ _EXPORTS = {
     "ContainerScript": ".fake.script",
     "ExecResult": ".fake.script",
     "FakeRuntime": ".fake.runtime",
+    "Probing": ".interface",
     "ProcessRuntime": ".process.runtime",
+    "PullResult": ".fake.script",
     "Runtime": ".interface",
     "Script": ".fake.script",
     "UnimplementedRuntime": ".unimplemented",
@@ -33,7 +35,9 @@ __all__ = [
     "ContainerScript",
     "ExecResult",
     "FakeRuntime",
+    "Probing",
     "ProcessRuntime",
+    "PullResult",
     "Runtime",
     "Script",
     "UnimplementedRuntime",

@@ -27,6 +27,8 @@ class Sandbox:
     ip: str
     ready: bool = True
     containers: dict[str, Container] = attrs.field(factory=dict, repr=False)
+    fixed_status: pb.PodSandboxStatus | None = attrs.field(default=None, repr=False)
+    """The part of the status that never changes, once it was needed."""
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -61,6 +63,8 @@ class Container:
     resources: pb.LinuxContainerResources | None = None
     driver: Any = attrs.field(default=None, repr=False)
     """What the runtime itself hangs on the container."""
+    fixed_status: pb.ContainerStatus | None = attrs.field(default=None, repr=False)
+    """The part of the status that never changes, once it was needed."""
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -68,47 +72,57 @@ class Container:
         return (self.sandbox.id, self.config.metadata.name, self.config.metadata.attempt)
 
 
-def sandbox_status(sandbox: Sandbox) -> pb.PodSandboxStatus:
-    """Return the CRI's form of a sandbox's status."""
-    config = sandbox.config
-    options = config.linux.security_context.namespace_options
-    return pb.PodSandboxStatus(
-        id=sandbox.id,
-        metadata=config.metadata,
-        state=sandbox.state,
-        created_at=sandbox.created_at,
-        network=pb.PodSandboxNetworkStatus(ip=sandbox.ip),
-        linux=pb.LinuxPodSandboxStatus(namespaces=pb.Namespace(options=options)),
-        labels=config.labels,
-        annotations=config.annotations,
-        runtime_handler=sandbox.handler,
-    )
+def fill_sandbox_status(status: pb.PodSandboxStatus, sandbox: Sandbox) -> None:
+    """Write a sandbox's status into an empty message.
+
+    What never changes is built once and copied, which is much faster than passing every field.
+    """
+    if sandbox.fixed_status is None:
+        config = sandbox.config
+        options = config.linux.security_context.namespace_options
+        sandbox.fixed_status = pb.PodSandboxStatus(
+            id=sandbox.id,
+            metadata=config.metadata,
+            created_at=sandbox.created_at,
+            linux=pb.LinuxPodSandboxStatus(namespaces=pb.Namespace(options=options)),
+            labels=config.labels,
+            annotations=config.annotations,
+            runtime_handler=sandbox.handler,
+        )
+    status.CopyFrom(sandbox.fixed_status)
+    status.state = sandbox.state
+    status.network.ip = sandbox.ip
 
 
-def container_status(container: Container) -> pb.ContainerStatus:
-    """Return the CRI's form of a container's status."""
-    config = container.config
-    return pb.ContainerStatus(
-        id=container.id,
-        metadata=config.metadata,
-        state=container.state,
-        created_at=container.created_at,
-        started_at=container.started_at,
-        finished_at=container.finished_at,
-        exit_code=container.exit_code,
-        image=pb.ImageSpec(image=container.image.reference, user_specified_image=config.image.user_specified_image),
-        image_ref=container.image.digest_reference,
-        image_id=container.image.id,
-        reason=container.reason,
-        message=container.message,
-        labels=config.labels,
-        annotations=config.annotations,
-        mounts=config.mounts,
-        log_path=container.log_path,
-        user=container.user,
-        stop_signal=container.stop_signal,
-        resources=None if container.resources is None else pb.ContainerResources(linux=container.resources),
-    )
+def fill_container_status(status: pb.ContainerStatus, container: Container) -> None:
+    """Write a container's status into an empty message; see `fill_sandbox_status`."""
+    if container.fixed_status is None:
+        config = container.config
+        user_specified = config.image.user_specified_image
+        container.fixed_status = pb.ContainerStatus(
+            id=container.id,
+            metadata=config.metadata,
+            created_at=container.created_at,
+            image=pb.ImageSpec(image=container.image.reference, user_specified_image=user_specified),
+            image_ref=container.image.digest_reference,
+            image_id=container.image.id,
+            labels=config.labels,
+            annotations=config.annotations,
+            mounts=config.mounts,
+            log_path=container.log_path,
+            user=container.user,
+            stop_signal=container.stop_signal,
+        )
+    status.CopyFrom(container.fixed_status)
+    status.state = container.state
+    status.started_at = container.started_at
+    if container.finished_at:
+        status.finished_at = container.finished_at
+        status.exit_code = container.exit_code
+        status.reason = container.reason
+        status.message = container.message
+    if container.resources is not None:
+        status.resources.linux.CopyFrom(container.resources)
 
 
 def list_item(container: Container) -> pb.Container:

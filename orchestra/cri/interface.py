@@ -231,3 +231,19 @@ class Runtime(Protocol):
     async def image_fs_info(self, request: pb.ImageFsInfoRequest) -> pb.ImageFsInfoResponse:
         """Return how full the file systems of images are."""
         ...
+
+
+@runtime_checkable
+class Probing(Protocol):
+    """An optional power: the runtime answers probes for its containers itself.
+
+    For runtimes whose containers have no network that a prober could reach. It stands for the HTTP, TCP and gRPC
+    actions; commands still go through `exec_sync`.
+    """
+
+    async def probe(self, container_id: str, kind: str) -> str:
+        """Return why a probe (`startup`, `liveness` or `readiness`) failed, or an empty text when it succeeded.
+
+        Raises `RuntimeServiceError` when the container does not run.
+        """
+        ...

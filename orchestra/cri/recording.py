@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
 from orchestra.clock import Clock
-from orchestra.cri.book import Book, Container, Sandbox, container_status, list_item, sandbox_item, sandbox_status
+from orchestra.cri.book import Book, Container, fill_container_status, fill_sandbox_status, list_item, sandbox_item
 from orchestra.cri.events import EventHub, EventStream
 from orchestra.cri.images import ImageRecord
 from orchestra.cri.unimplemented import UnimplementedRuntime
@@ -47,16 +47,13 @@ class RecordingRuntime(UnimplementedRuntime):
         """Publish an event about a container, with the state of its sandbox."""
         if not self._hub:
             return
-        sandbox = container.sandbox
-        self._hub.publish(
-            pb.ContainerEventResponse(
-                container_id=container.id,
-                container_event_type=kind,
-                created_at=self.now_ns(),
-                pod_sandbox_status=sandbox_status(sandbox),
-                containers_statuses=[container_status(other) for other in sandbox.containers.values()],
-            )
+        event = pb.ContainerEventResponse(
+            container_id=container.id, container_event_type=kind, created_at=self.now_ns()
         )
+        fill_sandbox_status(event.pod_sandbox_status, container.sandbox)
+        for other in container.sandbox.containers.values():
+            fill_container_status(event.containers_statuses.add(), other)
+        self._hub.publish(event)
 
     async def keep_images(self) -> None:
         """Save the table of images."""
@@ -104,16 +101,11 @@ class RecordingRuntime(UnimplementedRuntime):
     async def pod_sandbox_status(self, request: pb.PodSandboxStatusRequest) -> pb.PodSandboxStatusResponse:
         """Return the status of one sandbox, with those of its containers."""
         sandbox = self._book.sandbox(request.pod_sandbox_id)
-        return pb.PodSandboxStatusResponse(
-            status=sandbox_status(sandbox),
-            info=self.sandbox_facts(sandbox) if request.verbose else None,
-            containers_statuses=[container_status(container) for container in sandbox.containers.values()],
-            timestamp=self.now_ns(),
-        )
-
-    def sandbox_facts(self, sandbox: Sandbox) -> dict[str, str]:
-        """Return what a verbose sandbox status tells people."""
-        return {}
+        response = pb.PodSandboxStatusResponse(timestamp=self.now_ns())
+        fill_sandbox_status(response.status, sandbox)
+        for container in sandbox.containers.values():
+            fill_container_status(response.containers_statuses.add(), container)
+        return response
 
     async def list_pod_sandbox(self, request: pb.ListPodSandboxRequest) -> pb.ListPodSandboxResponse:
         """Return the sandboxes that match every given field of the filter."""
@@ -123,9 +115,9 @@ class RecordingRuntime(UnimplementedRuntime):
     async def container_status(self, request: pb.ContainerStatusRequest) -> pb.ContainerStatusResponse:
         """Return the status of one container."""
         container = self._book.container(request.container_id)
-        return pb.ContainerStatusResponse(
-            status=container_status(container), info=self.container_facts(container) if request.verbose else None
-        )
+        response = pb.ContainerStatusResponse(info=self.container_facts(container) if request.verbose else None)
+        fill_container_status(response.status, container)
+        return response
 
     def container_facts(self, container: Container) -> dict[str, str]:
         """Return what a verbose container status tells people."""
