@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from orchestra.api.core.pod import Pod, PodSpec, PodTemplateSpec
     from orchestra.api.core.service import Service
     from orchestra.api.discovery import EndpointSlice
+    from orchestra.api.manifest import Manifest, dump_yaml, load_manifests, read_manifests
     from orchestra.api.meta import Condition, LabelSelector
     from orchestra.api.object import Object, ObjectMeta, OwnerReference, Struct, resource
     from orchestra.api.quantity import Quantity
-    from orchestra.api.schema import Schema, struct_schema
+    from orchestra.api.schema import Schema, struct_schema, undeclared_fields
     from orchestra.api.scheme import Scheme
+    from orchestra.api.selectors import Selector, label_selector, parse_selector
 
 _MODULES = {
     ".apps": "Deployment DeploymentSpec ReplicaSet ReplicaSetSpec",
@@ -42,11 +44,13 @@ _MODULES = {
     ".core.pod": "Pod PodSpec PodTemplateSpec",
     ".core.service": "Service",
     ".discovery": "EndpointSlice",
+    ".manifest": "Manifest dump_yaml load_manifests read_manifests",
     ".meta": "Condition LabelSelector",
     ".object": "Object ObjectMeta OwnerReference Struct resource",
     ".quantity": "Quantity",
-    ".schema": "Schema struct_schema",
+    ".schema": "Schema struct_schema undeclared_fields",
     ".scheme": "Scheme",
+    ".selectors": "Selector label_selector parse_selector",
 }
 
 __getattr__ = lazy_exports(__name__, {name: module for module, names in _MODULES.items() for name in names.split()})
@@ -54,7 +58,9 @@ __getattr__ = lazy_exports(__name__, {name: module for module, names in _MODULES
 # fmt: off
 __all__ = [
     "Binding", "Condition", "ConfigMap", "Container", "Deployment", "DeploymentSpec", "Document", "EndpointSlice",
-    "Event", "LabelSelector", "Lease", "Namespace", "Node", "Object", "ObjectMeta", "OwnerReference", "Pod", "PodSpec",
-    "PodTemplateSpec", "Quantity", "ReplicaSet", "ReplicaSetSpec", "Scale", "Schema", "Scheme", "Secret", "Service",
-    "Struct", "decode", "encode", "from_document", "resource", "struct_schema", "to_document",
+    "Event", "LabelSelector", "Lease", "Manifest", "Namespace", "Node", "Object", "ObjectMeta", "OwnerReference",
+    "Pod", "PodSpec", "PodTemplateSpec", "Quantity", "ReplicaSet", "ReplicaSetSpec", "Scale", "Schema", "Scheme",
+    "Secret", "Selector", "Service", "Struct", "decode", "dump_yaml", "encode", "from_document", "label_selector",
+    "load_manifests", "parse_selector", "read_manifests", "resource", "struct_schema", "to_document",
+    "undeclared_fields",
 ]

@@ -178,3 +178,30 @@ def _schema(declared: Any, words: Mapping[str, Any]) -> Schema:
 
 def _int_or_string(declared: Any, words: Mapping[str, Any]) -> Schema:
     return Schema("scalar", declared, "int-or-string", "intstr.IntOrString", words)
+
+
+def undeclared_fields(document: Mapping[str, Any], cls: type[Struct]) -> tuple[str, ...]:
+    """Return the path of each field that no class declares, such as `spec.ports[0].bogus`, in the document's order.
+
+    Nothing is said of what lies inside such a field, nor of kinds whose values are of any shape.
+    """
+    found: list[str] = []
+    _find_undeclared(document, struct_schema(cls), "", found)
+    return tuple(found)
+
+
+def _find_undeclared(value: Any, schema: Schema, path: str, found: list[str]) -> None:
+    if schema.kind == "struct" and isinstance(value, dict):
+        for name, part in value.items():
+            inner = f"{path}.{name}" if path else name
+            known = schema.fields.get(name)
+            if known is None:
+                found.append(inner)
+            elif isinstance(part, dict | list):
+                _find_undeclared(part, known, inner, found)
+    elif schema.kind == "list" and isinstance(value, list):
+        for index, part in enumerate(value):
+            _find_undeclared(part, schema.item, f"{path}[{index}]", found)
+    elif schema.kind == "map" and isinstance(value, dict):
+        for name, part in value.items():
+            _find_undeclared(part, schema.item, f"{path}.{name}", found)

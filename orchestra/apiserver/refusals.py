@@ -118,7 +118,7 @@ def field_invalid(field: str, value: Any, why: str) -> Cause:
 
 def cannot_decode(info: ResourceInfo, error: DecodeError) -> BadRequest:
     """The document does not have the shape of its kind."""
-    return BadRequest(f'{info.kind} in version "{info.version}" cannot be handled as a {info.kind}: {error}')
+    return BadRequest(f'{info.kind} in version "{info.version}" cannot be handled as a {info.kind}: {error.go_message}')
 
 
 def strict_decoding(info: ResourceInfo, unknown: Iterable[str]) -> BadRequest:
