@@ -96,7 +96,8 @@ class NaiveStore:
             case Txn():
                 return self._apply(op, before, keys)
             case Range():
-                self._range(op, [*self.revisions, keys])
+                # The txn's own revision exists for its reads as soon as it has changed something.
+                self._range(op, self.revisions if keys == before else [*self.revisions, keys])
         return False
 
     def revoke(self, lease: int) -> None:
