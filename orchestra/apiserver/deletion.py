@@ -102,7 +102,8 @@ def _again(strategy: Strategy, document: Document, options: DeleteOptions, grace
 def _marked(document: Document, when: datetime, grace: int) -> Document:
     meta: Document = {}
     for key, value in document["metadata"].items():
-        meta[key] = value
+        if key not in ("deletionTimestamp", "deletionGracePeriodSeconds"):
+            meta[key] = value
         if key == "creationTimestamp":
             meta["deletionTimestamp"] = format_time(when)
             meta["deletionGracePeriodSeconds"] = grace

@@ -1,7 +1,8 @@
 """Where objects lie in the store: `/registry/<group>/<plural>/<namespace>/<name>`.
 
-A cluster-scoped kind has no namespace there; the core group is written `core`. Beside the objects live reservations of addresses and ports under `/registry/ranges/`
-and terms of leadership under `/registry/fences/`; no API group can have these names, which have no dot and no kinds.
+A cluster-scoped kind has no namespace there; the core group is written `core`. Beside the objects lie reservations of
+addresses and ports under `/registry/ranges/` and terms of leadership under `/registry/fences/`: no kind may be in a
+group of one of these three names.
 """
 
 from __future__ import annotations

@@ -6,8 +6,9 @@ from typing import Any
 
 from orchestra.api.object import Object
 from orchestra.api.patch import json_patch, merge_patch
+from orchestra.api.schema import struct_schema
+from orchestra.api.strategic import strategic_merge
 from orchestra.client.interface import Patch, PatchType
-from orchestra.errors import UnsupportedMediaType
 
 Document = dict[str, Any]
 
@@ -21,4 +22,4 @@ def patched(document: Document, patch: Patch, cls: type[Object] | None) -> Docum
         return json_patch(document, patch.body)
     if patch.type is PatchType.MERGE or cls is None:
         return merge_patch(document, patch.body)
-    raise UnsupportedMediaType(f"the body of the request was in an unknown format: {patch.type}")
+    return strategic_merge(document, patch.body, struct_schema(cls))
