@@ -12,7 +12,7 @@ from orchestra.api.meta import LabelSelector
 from orchestra.api.object import Object, Struct, declared, freeze_fields, int32, list_map, omit_empty, resource
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class RollingUpdateDeployment(Struct):
     """How many Pods may be missing and how many may be too many during a rollout; numbers or percentages."""
 
@@ -20,7 +20,7 @@ class RollingUpdateDeployment(Struct):
     max_surge: int | str | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class DeploymentStrategy(Struct):
     """How old Pods give way to new ones: RollingUpdate or Recreate."""
 
@@ -28,7 +28,7 @@ class DeploymentStrategy(Struct):
     rolling_update: RollingUpdateDeployment | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class DeploymentSpec(Struct):
     """How many Pods of which template, and how changes roll out."""
 
@@ -42,7 +42,7 @@ class DeploymentSpec(Struct):
     progress_deadline_seconds: int | None = int32()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class DeploymentCondition(Struct):
     """One aspect of a rollout: Available, Progressing or ReplicaFailure."""
 
@@ -54,7 +54,7 @@ class DeploymentCondition(Struct):
     message: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class DeploymentStatus(Struct):
     """How far a rollout is."""
 
@@ -70,7 +70,7 @@ class DeploymentStatus(Struct):
 
 
 @resource(builtin.DEPLOYMENT)
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class Deployment(Object):
     """Keeps Pods of a template running and replaces them step by step when the template changes."""
 
@@ -78,7 +78,7 @@ class Deployment(Object):
     status: DeploymentStatus = DeploymentStatus()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ReplicaSetSpec(Struct):
     """How many Pods of which template."""
 
@@ -88,7 +88,7 @@ class ReplicaSetSpec(Struct):
     template: PodTemplateSpec = PodTemplateSpec()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ReplicaSetCondition(Struct):
     """Why Pods could not be made or removed."""
 
@@ -99,7 +99,7 @@ class ReplicaSetCondition(Struct):
     message: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ReplicaSetStatus(Struct):
     """How many Pods there are."""
 
@@ -113,7 +113,7 @@ class ReplicaSetStatus(Struct):
 
 
 @resource(builtin.REPLICA_SET)
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ReplicaSet(Object):
     """Keeps a number of Pods of one template running."""
 

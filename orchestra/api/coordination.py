@@ -8,7 +8,7 @@ from orchestra.api import builtin
 from orchestra.api.object import MicroTime, Object, Struct, declared, freeze_fields, int32, resource
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class LeaseSpec(Struct):
     """Who holds a lease and when it was last renewed."""
 
@@ -22,7 +22,7 @@ class LeaseSpec(Struct):
 
 
 @resource(builtin.LEASE)
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class Lease(Object):
     """A sign of life, or a lock that lapses."""
 

@@ -13,7 +13,7 @@ from orchestra.api.frozen import ABSENT_MAP
 from orchestra.api.object import Object, Struct, declared, freeze_fields, int32, list_set, resource
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class EndpointConditions(Struct):
     """Whether an endpoint takes new traffic (`ready`), can serve, and is going away."""
 
@@ -22,21 +22,21 @@ class EndpointConditions(Struct):
     terminating: bool | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ForZone(Struct):
     """A zone that should use an endpoint."""
 
     name: str = ""
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ForNode(Struct):
     """A node that should use an endpoint."""
 
     name: str = ""
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class EndpointHints(Struct):
     """Who should use an endpoint."""
 
@@ -44,7 +44,7 @@ class EndpointHints(Struct):
     for_nodes: tuple[ForNode, ...] = ()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class Endpoint(Struct):
     """One backend of a Service."""
 
@@ -58,7 +58,7 @@ class Endpoint(Struct):
     hints: EndpointHints | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class EndpointPort(Struct):
     """A port of all endpoints of a slice."""
 
@@ -71,7 +71,7 @@ class EndpointPort(Struct):
 
 
 @resource(builtin.ENDPOINT_SLICE)
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class EndpointSlice(Object):
     """Some of the backends of a Service, with the ports that they all serve."""
 

@@ -34,14 +34,17 @@ class FrozenDict(dict[K, V]):
     def __deepcopy__(self, _memo: object) -> FrozenDict[K, V]:
         return self
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (FrozenDict, (dict(self),))
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return "ABSENT_MAP" if self is ABSENT_MAP else (FrozenDict, (dict(self),))
 
 
 class _EmptyList(tuple[Any, ...]):
     """An explicitly empty list; `()` is the absent one."""
 
     __slots__ = ()
+
+    def __reduce__(self) -> str:
+        return "EMPTY_LIST"
 
 
 ABSENT_MAP: FrozenDict[Any, Any] = FrozenDict()

@@ -12,7 +12,7 @@ from orchestra.api.frozen import ABSENT_MAP
 from orchestra.api.object import Struct, declared, freeze_fields, omit_empty
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class LabelSelectorRequirement(Struct):
     """One requirement on labels: `operator` is In, NotIn, Exists or DoesNotExist."""
 
@@ -21,7 +21,7 @@ class LabelSelectorRequirement(Struct):
     values: tuple[str, ...] = ()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class LabelSelector(Struct):
     """Which labels an object must have; every part must hold, and an empty selector matches everything."""
 
@@ -31,7 +31,7 @@ class LabelSelector(Struct):
     match_expressions: tuple[LabelSelectorRequirement, ...] = ()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class Condition(Struct):
     """One aspect of an object's state, as most kinds outside the core group report it."""
 

@@ -10,7 +10,7 @@ from orchestra.api.meta import LabelSelector
 from orchestra.api.object import Struct, declared, freeze_fields, int32, omit_empty
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class NodeSelectorRequirement(Struct):
     """One requirement on a node's labels or fields: In, NotIn, Exists, DoesNotExist, Gt or Lt."""
 
@@ -19,7 +19,7 @@ class NodeSelectorRequirement(Struct):
     values: tuple[str, ...] = ()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class NodeSelectorTerm(Struct):
     """Requirements that must all hold; a term without any matches no node."""
 
@@ -29,7 +29,7 @@ class NodeSelectorTerm(Struct):
     match_fields: tuple[NodeSelectorRequirement, ...] = ()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class NodeSelector(Struct):
     """Terms of which at least one must match."""
 
@@ -38,7 +38,7 @@ class NodeSelector(Struct):
     node_selector_terms: tuple[NodeSelectorTerm, ...] = declared((), required=True)
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PreferredSchedulingTerm(Struct):
     """A wish for nodes that match, with a weight from 1 to 100."""
 
@@ -46,7 +46,7 @@ class PreferredSchedulingTerm(Struct):
     preference: NodeSelectorTerm = NodeSelectorTerm()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class NodeAffinity(Struct):
     """Which nodes a Pod must and would like to run on."""
 
@@ -54,7 +54,7 @@ class NodeAffinity(Struct):
     preferred_during_scheduling_ignored_during_execution: tuple[PreferredSchedulingTerm, ...] = ()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PodAffinityTerm(Struct):
     """Pods, and the node label whose equal values count as one place."""
 
@@ -66,7 +66,7 @@ class PodAffinityTerm(Struct):
     mismatch_label_keys: tuple[str, ...] = ()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class WeightedPodAffinityTerm(Struct):
     """A wish about other Pods, with a weight from 1 to 100."""
 
@@ -74,7 +74,7 @@ class WeightedPodAffinityTerm(Struct):
     pod_affinity_term: PodAffinityTerm = PodAffinityTerm()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PodAffinity(Struct):
     """Which Pods this one must and would like to be near."""
 
@@ -82,7 +82,7 @@ class PodAffinity(Struct):
     preferred_during_scheduling_ignored_during_execution: tuple[WeightedPodAffinityTerm, ...] = ()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PodAntiAffinity(Struct):
     """Which Pods this one must and would like to be away from."""
 
@@ -90,7 +90,7 @@ class PodAntiAffinity(Struct):
     preferred_during_scheduling_ignored_during_execution: tuple[WeightedPodAffinityTerm, ...] = ()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class Affinity(Struct):
     """All of a Pod's affinities."""
 
@@ -99,7 +99,7 @@ class Affinity(Struct):
     pod_anti_affinity: PodAntiAffinity | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class Toleration(Struct):
     """Lets a Pod onto nodes with matching taints; no `key` with operator Exists tolerates every taint."""
 
@@ -110,7 +110,7 @@ class Toleration(Struct):
     toleration_seconds: int | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class TopologySpreadConstraint(Struct):
     """How unevenly Pods may lie over the values of a node label."""
 

@@ -11,14 +11,14 @@ from orchestra.api.core.reference import ObjectReference
 from orchestra.api.object import Object, Struct, declared, freeze_fields, list_map, omit_empty, resource
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class NamespaceSpec(Struct):
     """What holds a namespace back from going away: its own finalizers."""
 
     finalizers: tuple[str, ...] = declared((), go="v1.FinalizerName")
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class NamespaceCondition(Struct):
     """Why a namespace is not gone yet."""
 
@@ -29,7 +29,7 @@ class NamespaceCondition(Struct):
     message: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class NamespaceStatus(Struct):
     """Whether a namespace is Active or Terminating."""
 
@@ -38,7 +38,7 @@ class NamespaceStatus(Struct):
 
 
 @resource(builtin.NAMESPACE)
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class Namespace(Object):
     """A room for names: most objects live in one and go away with it."""
 
@@ -47,7 +47,7 @@ class Namespace(Object):
 
 
 @resource(builtin.BINDING)
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class Binding(Object):
     """The request that assigns a Pod to a node; it is sent to the `binding` subresource and never stored."""
 

@@ -12,7 +12,7 @@ from orchestra.api.object import Object, freeze_fields, omit_empty, resource
 
 
 @resource(builtin.CONFIG_MAP)
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ConfigMap(Object):
     """Texts (`data`) and bytes (`binary_data`) by name."""
 
@@ -22,7 +22,7 @@ class ConfigMap(Object):
 
 
 @resource(builtin.SECRET)
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class Secret(Object):
     """Bytes by name, in base64 on the wire; `string_data` is written as text and never read back."""
 

@@ -17,7 +17,7 @@ from orchestra.api.core.security import SecurityContext
 from orchestra.api.object import Struct, declared, freeze_fields, int32, list_map, list_set, omit_empty
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ContainerPort(Struct):
     """A port that a container listens on."""
 
@@ -28,7 +28,7 @@ class ContainerPort(Struct):
     host_ip: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ConfigMapEnvSource(Struct):
     """A ConfigMap whose every key becomes an environment variable."""
 
@@ -36,7 +36,7 @@ class ConfigMapEnvSource(Struct):
     optional: bool | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class SecretEnvSource(Struct):
     """A Secret whose every key becomes an environment variable."""
 
@@ -44,7 +44,7 @@ class SecretEnvSource(Struct):
     optional: bool | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class EnvFromSource(Struct):
     """Environment variables taken from a whole ConfigMap or Secret."""
 
@@ -53,7 +53,7 @@ class EnvFromSource(Struct):
     secret_ref: SecretEnvSource | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class EnvVarSource(Struct):
     """Where the value of an environment variable comes from; exactly one field is set."""
 
@@ -64,7 +64,7 @@ class EnvVarSource(Struct):
     file_key_ref: FileKeySelector | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class EnvVar(Struct):
     """An environment variable; `$(NAME)` in `value` refers to variables that were declared before."""
 
@@ -73,7 +73,7 @@ class EnvVar(Struct):
     value_from: EnvVarSource | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class VolumeMount(Struct):
     """Where in a container a volume of the Pod appears."""
 
@@ -86,7 +86,7 @@ class VolumeMount(Struct):
     sub_path_expr: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class VolumeDevice(Struct):
     """Where in a container a raw block volume appears."""
 
@@ -94,7 +94,7 @@ class VolumeDevice(Struct):
     device_path: str = ""
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ContainerRestartRuleOnExitCodes(Struct):
     """Exit codes that a rule is about: In or NotIn `values`."""
 
@@ -102,7 +102,7 @@ class ContainerRestartRuleOnExitCodes(Struct):
     values: tuple[int, ...] = list_set(int32=True)
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ContainerRestartRule(Struct):
     """What happens after certain exits of a container, before its restart policy is asked."""
 
@@ -110,7 +110,7 @@ class ContainerRestartRule(Struct):
     exit_codes: ContainerRestartRuleOnExitCodes | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class Container(Struct):
     """One program of a Pod: image, command, environment, resources, probes."""
 
@@ -141,7 +141,7 @@ class Container(Struct):
     tty: bool = omit_empty(False)
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class EphemeralContainer(Container):
     """A container added to a running Pod for debugging; it is never restarted."""
 

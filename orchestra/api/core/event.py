@@ -11,7 +11,7 @@ from orchestra.api.core.reference import ObjectReference
 from orchestra.api.object import MicroTime, Object, Struct, declared, freeze_fields, omit_empty, resource
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class EventSource(Struct):
     """Which component tells an event, and on which host."""
 
@@ -19,7 +19,7 @@ class EventSource(Struct):
     host: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class EventSeries(Struct):
     """How often an event has been repeated."""
 
@@ -28,7 +28,7 @@ class EventSeries(Struct):
 
 
 @resource(builtin.EVENT)
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class Event(Object):
     """What happened to an object: a CamelCase `reason` for programs and a `message` for people."""
 

@@ -23,7 +23,7 @@ from orchestra.api.object import (
 from orchestra.api.quantity import Quantity
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class Taint(Struct):
     """Keeps Pods that do not tolerate it away from a node; `effect` is NoSchedule, PreferNoSchedule or NoExecute."""
 
@@ -33,7 +33,7 @@ class Taint(Struct):
     time_added: datetime | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ConfigMapNodeConfigSource(Struct):
     """The ConfigMap key that a node once took its configuration from (no longer acted on)."""
 
@@ -44,14 +44,14 @@ class ConfigMapNodeConfigSource(Struct):
     kubelet_config_key: str = ""
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class NodeConfigSource(Struct):
     """Where a node once took its configuration from (no longer acted on)."""
 
     config_map: ConfigMapNodeConfigSource | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class NodeSpec(Struct):
     """What an administrator says of a node: addresses for its Pods, taints, whether it takes new Pods."""
 
@@ -64,7 +64,7 @@ class NodeSpec(Struct):
     external_id: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class NodeCondition(Struct):
     """One aspect of a node's health, such as Ready or MemoryPressure, with the time of its last sign of life."""
 
@@ -76,7 +76,7 @@ class NodeCondition(Struct):
     message: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class NodeAddress(Struct):
     """An address of a node, of a type such as InternalIP or Hostname."""
 
@@ -84,28 +84,28 @@ class NodeAddress(Struct):
     address: str = ""
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class DaemonEndpoint(Struct):
     """The port of an agent on a node; its wire name is `Port`, with a capital."""
 
     port: int = int32(0, wire="Port")
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class NodeDaemonEndpoints(Struct):
     """The ports of a node's agents."""
 
     kubelet_endpoint: DaemonEndpoint = DaemonEndpoint()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class NodeSwapStatus(Struct):
     """How much swap a node has, in bytes."""
 
     capacity: int | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class NodeSystemInfo(Struct):
     """What a node is and runs: machine, kernel, runtime, agent."""
 
@@ -122,7 +122,7 @@ class NodeSystemInfo(Struct):
     swap: NodeSwapStatus | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ContainerImage(Struct):
     """An image that lies ready on a node, under all of its names."""
 
@@ -130,7 +130,7 @@ class ContainerImage(Struct):
     size_bytes: int = omit_empty(0)
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class AttachedVolume(Struct):
     """A volume that is attached to a node."""
 
@@ -138,7 +138,7 @@ class AttachedVolume(Struct):
     device_path: str = ""
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class NodeConfigStatus(Struct):
     """Which configuration a node once ran with (no longer acted on)."""
 
@@ -148,7 +148,7 @@ class NodeConfigStatus(Struct):
     error: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class NodeRuntimeHandlerFeatures(Struct):
     """What a runtime handler can do."""
 
@@ -156,7 +156,7 @@ class NodeRuntimeHandlerFeatures(Struct):
     user_namespaces: bool | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class NodeRuntimeHandler(Struct):
     """A runtime handler of a node; the default one has an empty name."""
 
@@ -164,14 +164,14 @@ class NodeRuntimeHandler(Struct):
     features: NodeRuntimeHandlerFeatures | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class NodeFeatures(Struct):
     """What a node's runtime can do, whichever handler is used."""
 
     supplemental_groups_policy: bool | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class NodeStatus(Struct):
     """What a node's agent reports: resources, conditions, addresses, images."""
 
@@ -192,7 +192,7 @@ class NodeStatus(Struct):
 
 
 @resource(builtin.NODE)
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class Node(Object):
     """A machine that runs Pods."""
 

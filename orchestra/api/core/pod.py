@@ -30,7 +30,7 @@ from orchestra.api.object import (
 from orchestra.api.quantity import Quantity
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class HostAlias(Struct):
     """A line of the Pod's hosts file."""
 
@@ -38,7 +38,7 @@ class HostAlias(Struct):
     hostnames: tuple[str, ...] = ()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PodDNSConfigOption(Struct):
     """An option of the resolver."""
 
@@ -46,7 +46,7 @@ class PodDNSConfigOption(Struct):
     value: str | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PodDNSConfig(Struct):
     """What the Pod's resolver is told beside what `dns_policy` gives."""
 
@@ -55,28 +55,28 @@ class PodDNSConfig(Struct):
     options: tuple[PodDNSConfigOption, ...] = ()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PodReadinessGate(Struct):
     """A condition that must be True before the Pod is ready; somebody outside the node sets it."""
 
     condition_type: str = declared("", go="v1.PodConditionType")
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PodOS(Struct):
     """The operating system that the Pod needs."""
 
     name: str = declared("", go="v1.OSName")
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PodSchedulingGate(Struct):
     """Somebody's veto: the Pod is not scheduled while it has any."""
 
     name: str = ""
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PodResourceClaim(Struct):
     """A claim for devices that the Pod's containers can refer to."""
 
@@ -85,14 +85,14 @@ class PodResourceClaim(Struct):
     resource_claim_template_name: str | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PodSchedulingGroup(Struct):
     """The group that the Pod is scheduled with."""
 
     pod_group_name: str | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PodSpec(Struct):
     """What a Pod shall be."""
 
@@ -141,7 +141,7 @@ class PodSpec(Struct):
 
 
 @resource(builtin.POD)
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class Pod(Object):
     """Containers that share one node, one address and their volumes, and live and die together."""
 
@@ -149,7 +149,7 @@ class Pod(Object):
     status: PodStatus = PodStatus()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PodTemplateSpec(Struct):
     """The Pods that a controller makes."""
 

@@ -7,14 +7,14 @@ from attrs import frozen
 from orchestra.api.object import Struct, declared, freeze_fields, int32, omit_empty
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ExecAction(Struct):
     """Run a command in the container; exit status 0 is success. There is no shell around it."""
 
     command: tuple[str, ...] = ()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class HTTPHeader(Struct):
     """One header of a request."""
 
@@ -22,7 +22,7 @@ class HTTPHeader(Struct):
     value: str = ""
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class HTTPGetAction(Struct):
     """Send a GET request; any status from 200 to 399 is success. `port` is a number or a port's name."""
 
@@ -33,7 +33,7 @@ class HTTPGetAction(Struct):
     http_headers: tuple[HTTPHeader, ...] = ()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class TCPSocketAction(Struct):
     """Open a TCP connection; `port` is a number or a port's name."""
 
@@ -41,7 +41,7 @@ class TCPSocketAction(Struct):
     host: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class GRPCAction(Struct):
     """Ask the gRPC health service of the container."""
 
@@ -49,14 +49,14 @@ class GRPCAction(Struct):
     service: str | None = declared(required=True)
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class SleepAction(Struct):
     """Wait for some seconds."""
 
     seconds: int = 0
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class Probe(Struct):
     """A question asked again and again, and how many answers in a row change the verdict."""
 
@@ -72,7 +72,7 @@ class Probe(Struct):
     termination_grace_period_seconds: int | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class LifecycleHandler(Struct):
     """What happens at a turning point of a container's life; exactly one field is set."""
 
@@ -82,7 +82,7 @@ class LifecycleHandler(Struct):
     sleep: SleepAction | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class Lifecycle(Struct):
     """What happens right after a container starts and right before it is stopped."""
 

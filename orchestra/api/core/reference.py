@@ -10,7 +10,7 @@ from orchestra.api.object import Struct, declared, freeze_fields, omit_empty
 from orchestra.api.quantity import Quantity
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ObjectReference(Struct):
     """Points at any object, in any namespace, or with `field_path` at a part of one."""
 
@@ -25,7 +25,7 @@ class ObjectReference(Struct):
     field_path: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class LocalObjectReference(Struct):
     """Names an object of an implied kind in the same namespace."""
 
@@ -34,7 +34,7 @@ class LocalObjectReference(Struct):
     name: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class TypedLocalObjectReference(Struct):
     """Names an object of a stated kind in the same namespace."""
 
@@ -45,7 +45,7 @@ class TypedLocalObjectReference(Struct):
     name: str = ""
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class TypedObjectReference(Struct):
     """Names an object of a stated kind, also in another namespace."""
 
@@ -55,7 +55,7 @@ class TypedObjectReference(Struct):
     namespace: str | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ConfigMapKeySelector(Struct):
     """One key of a ConfigMap."""
 
@@ -66,7 +66,7 @@ class ConfigMapKeySelector(Struct):
     optional: bool | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class SecretKeySelector(Struct):
     """One key of a Secret."""
 
@@ -77,7 +77,7 @@ class SecretKeySelector(Struct):
     optional: bool | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class FileKeySelector(Struct):
     """One key of a file in `KEY=VALUE` lines on a volume of the Pod."""
 
@@ -89,7 +89,7 @@ class FileKeySelector(Struct):
     optional: bool | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ObjectFieldSelector(Struct):
     """One field of the Pod itself, such as `metadata.name` or `status.podIP`."""
 
@@ -99,7 +99,7 @@ class ObjectFieldSelector(Struct):
     field_path: str = ""
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ResourceFieldSelector(Struct):
     """A request or limit of one of the Pod's containers, divided by `divisor` and rounded up."""
 

@@ -11,7 +11,7 @@ from orchestra.api.object import Struct, declared, freeze_fields, list_map, omit
 from orchestra.api.quantity import Quantity
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ResourceClaim(Struct):
     """A container's use of one of its Pod's resource claims."""
 
@@ -19,7 +19,7 @@ class ResourceClaim(Struct):
     request: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ResourceRequirements(Struct):
     """What must be there (`requests`) and what may not be exceeded (`limits`)."""
 
@@ -28,7 +28,7 @@ class ResourceRequirements(Struct):
     claims: tuple[ResourceClaim, ...] = list_map("name", merge_key="")
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class VolumeResourceRequirements(Struct):
     """How large a volume must be, and how large it may be."""
 
@@ -36,7 +36,7 @@ class VolumeResourceRequirements(Struct):
     requests: Mapping[str, Quantity] = ABSENT_MAP
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ContainerResizePolicy(Struct):
     """Whether a container restarts when one of its resources is resized."""
 

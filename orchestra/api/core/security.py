@@ -7,7 +7,7 @@ from attrs import frozen
 from orchestra.api.object import Struct, declared, freeze_fields, omit_empty
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class Capabilities(Struct):
     """Linux capabilities that a container gets and loses beside those of the runtime."""
 
@@ -15,7 +15,7 @@ class Capabilities(Struct):
     drop: tuple[str, ...] = declared((), go="v1.Capability")
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class SELinuxOptions(Struct):
     """The SELinux label of a container."""
 
@@ -25,7 +25,7 @@ class SELinuxOptions(Struct):
     level: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class WindowsSecurityContextOptions(Struct):
     """Settings for containers on Windows."""
 
@@ -35,7 +35,7 @@ class WindowsSecurityContextOptions(Struct):
     host_process: bool | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class SeccompProfile(Struct):
     """Which system calls are let through: RuntimeDefault, Unconfined or a Localhost profile."""
 
@@ -43,7 +43,7 @@ class SeccompProfile(Struct):
     localhost_profile: str | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class AppArmorProfile(Struct):
     """Which AppArmor profile holds: RuntimeDefault, Unconfined or a Localhost profile."""
 
@@ -51,7 +51,7 @@ class AppArmorProfile(Struct):
     localhost_profile: str | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class Sysctl(Struct):
     """A kernel parameter of the Pod's namespaces."""
 
@@ -59,7 +59,7 @@ class Sysctl(Struct):
     value: str = ""
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class SecurityContext(Struct):
     """The privileges of one container; what is set here wins over the Pod's own context."""
 
@@ -77,7 +77,7 @@ class SecurityContext(Struct):
     app_armor_profile: AppArmorProfile | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PodSecurityContext(Struct):
     """The privileges of all containers of a Pod, and the ownership of its volumes."""
 

@@ -12,7 +12,7 @@ from orchestra.api.meta import Condition
 from orchestra.api.object import Object, Struct, declared, freeze_fields, int32, list_map, omit_empty, resource
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ServicePort(Struct):
     """A port of a Service, and the port of the Pods behind it: a number or a container port's name."""
 
@@ -24,21 +24,21 @@ class ServicePort(Struct):
     node_port: int = omit_empty(0, int32=True)
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ClientIPConfig(Struct):
     """How long a client stays with one Pod."""
 
     timeout_seconds: int | None = int32()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class SessionAffinityConfig(Struct):
     """How session affinity works."""
 
     client_ip: ClientIPConfig | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ServiceSpec(Struct):
     """Which Pods a Service stands for, and under which addresses and ports."""
 
@@ -64,7 +64,7 @@ class ServiceSpec(Struct):
     traffic_distribution: str | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PortStatus(Struct):
     """A port that a load balancer has or could not open."""
 
@@ -73,7 +73,7 @@ class PortStatus(Struct):
     error: str | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class LoadBalancerIngress(Struct):
     """An address of a load balancer."""
 
@@ -83,14 +83,14 @@ class LoadBalancerIngress(Struct):
     ports: tuple[PortStatus, ...] = ()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class LoadBalancerStatus(Struct):
     """The addresses of a load balancer."""
 
     ingress: tuple[LoadBalancerIngress, ...] = ()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ServiceStatus(Struct):
     """What stands behind a Service of type LoadBalancer."""
 
@@ -99,7 +99,7 @@ class ServiceStatus(Struct):
 
 
 @resource(builtin.SERVICE)
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class Service(Object):
     """One stable address and name for the Pods that its selector matches."""
 

@@ -13,7 +13,7 @@ from orchestra.api.object import Struct, declared, freeze_fields, int32, list_ma
 from orchestra.api.quantity import Quantity
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PodCondition(Struct):
     """One aspect of a Pod's state, such as PodScheduled or Ready."""
 
@@ -26,21 +26,21 @@ class PodCondition(Struct):
     message: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class HostIP(Struct):
     """An address of the Pod's node."""
 
     ip: str = ""
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PodIP(Struct):
     """An address of the Pod."""
 
     ip: str = ""
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ContainerStateWaiting(Struct):
     """The container has not started, and `reason` says why: ContainerCreating, CrashLoopBackOff, ..."""
 
@@ -48,14 +48,14 @@ class ContainerStateWaiting(Struct):
     message: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ContainerStateRunning(Struct):
     """The container runs."""
 
     started_at: datetime | None = declared(nullable=True)
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ContainerStateTerminated(Struct):
     """The container has ended."""
 
@@ -68,7 +68,7 @@ class ContainerStateTerminated(Struct):
     container_id: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ContainerState(Struct):
     """In which of three states a container is; none set means waiting."""
 
@@ -77,21 +77,21 @@ class ContainerState(Struct):
     terminated: ContainerStateTerminated | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ImageVolumeStatus(Struct):
     """The image that an image volume was mounted from, with its digest."""
 
     image_ref: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class VolumeStatus(Struct):
     """What a node reports of one mounted volume."""
 
     image: ImageVolumeStatus | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class VolumeMountStatus(Struct):
     """How a volume is mounted in a container."""
 
@@ -102,7 +102,7 @@ class VolumeMountStatus(Struct):
     volume_status: VolumeStatus | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class LinuxContainerUser(Struct):
     """The user that the first process of a container began as."""
 
@@ -111,14 +111,14 @@ class LinuxContainerUser(Struct):
     supplemental_groups: tuple[int, ...] = ()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ContainerUser(Struct):
     """The user that a container began as."""
 
     linux: LinuxContainerUser | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ResourceHealth(Struct):
     """Whether one device of a container is healthy."""
 
@@ -127,7 +127,7 @@ class ResourceHealth(Struct):
     message: str | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ResourceStatus(Struct):
     """The health of a container's devices of one kind."""
 
@@ -135,7 +135,7 @@ class ResourceStatus(Struct):
     resources: tuple[ResourceHealth, ...] = list_map("resourceID", merge_key="")
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ContainerStatus(Struct):
     """What a node reports of one container."""
 
@@ -156,7 +156,7 @@ class ContainerStatus(Struct):
     stop_signal: str | None = declared(go="v1.Signal")
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PodResourceClaimStatus(Struct):
     """Which ResourceClaim object stands for a claim of the Pod."""
 
@@ -164,7 +164,7 @@ class PodResourceClaimStatus(Struct):
     resource_claim_name: str | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ContainerExtendedResourceRequest(Struct):
     """Which request of a claim serves an extended resource of a container."""
 
@@ -173,7 +173,7 @@ class ContainerExtendedResourceRequest(Struct):
     request_name: str = ""
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PodExtendedResourceClaimStatus(Struct):
     """The claim that serves a Pod's extended resources."""
 
@@ -181,7 +181,7 @@ class PodExtendedResourceClaimStatus(Struct):
     resource_claim_name: str = ""
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class NodeAllocatableResourceClaimStatus(Struct):
     """What a claim takes of the node's own resources."""
 
@@ -190,7 +190,7 @@ class NodeAllocatableResourceClaimStatus(Struct):
     resources: Mapping[str, Quantity] = ABSENT_MAP
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PodStatus(Struct):
     """The newest state of a Pod that its node has reported."""
 

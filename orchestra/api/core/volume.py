@@ -42,7 +42,7 @@ from orchestra.api.object import ObjectMeta, Struct, declared, freeze_fields, in
 from orchestra.api.quantity import Quantity
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class KeyToPath(Struct):
     """Which file one key of a ConfigMap or Secret becomes."""
 
@@ -51,7 +51,7 @@ class KeyToPath(Struct):
     mode: int | None = int32()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class HostPathVolumeSource(Struct):
     """A file or directory of the host."""
 
@@ -59,7 +59,7 @@ class HostPathVolumeSource(Struct):
     type: str | None = declared(go="v1.HostPathType")
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class EmptyDirVolumeSource(Struct):
     """A directory that begins empty and lives as long as the Pod on its node."""
 
@@ -67,7 +67,7 @@ class EmptyDirVolumeSource(Struct):
     size_limit: Quantity | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class SecretVolumeSource(Struct):
     """The keys of a Secret as files."""
 
@@ -77,7 +77,7 @@ class SecretVolumeSource(Struct):
     optional: bool | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ConfigMapVolumeSource(Struct):
     """The keys of a ConfigMap as files."""
 
@@ -87,7 +87,7 @@ class ConfigMapVolumeSource(Struct):
     optional: bool | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class DownwardAPIVolumeFile(Struct):
     """A file with a field of the Pod, or with a resource of one of its containers."""
 
@@ -97,7 +97,7 @@ class DownwardAPIVolumeFile(Struct):
     mode: int | None = int32()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class DownwardAPIVolumeSource(Struct):
     """Files with fields of the Pod."""
 
@@ -105,7 +105,7 @@ class DownwardAPIVolumeSource(Struct):
     default_mode: int | None = int32()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PersistentVolumeClaimVolumeSource(Struct):
     """The volume bound to a PersistentVolumeClaim of the same namespace."""
 
@@ -113,7 +113,7 @@ class PersistentVolumeClaimVolumeSource(Struct):
     read_only: bool = omit_empty(False)
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class SecretProjection(Struct):
     """Keys of a Secret as files of a projected volume."""
 
@@ -122,7 +122,7 @@ class SecretProjection(Struct):
     optional: bool | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ConfigMapProjection(Struct):
     """Keys of a ConfigMap as files of a projected volume."""
 
@@ -131,14 +131,14 @@ class ConfigMapProjection(Struct):
     optional: bool | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class DownwardAPIProjection(Struct):
     """Fields of the Pod as files of a projected volume."""
 
     items: tuple[DownwardAPIVolumeFile, ...] = ()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ServiceAccountTokenProjection(Struct):
     """A token of the Pod's service account, renewed before it expires."""
 
@@ -147,7 +147,7 @@ class ServiceAccountTokenProjection(Struct):
     path: str = ""
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ClusterTrustBundleProjection(Struct):
     """Trust anchors as a file."""
 
@@ -158,7 +158,7 @@ class ClusterTrustBundleProjection(Struct):
     path: str = ""
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PodCertificateProjection(Struct):
     """A private key and a certificate for it, renewed before it expires."""
 
@@ -171,7 +171,7 @@ class PodCertificateProjection(Struct):
     user_annotations: Mapping[str, str] = ABSENT_MAP
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class VolumeProjection(Struct):
     """One source of a projected volume; exactly one field is set."""
 
@@ -183,7 +183,7 @@ class VolumeProjection(Struct):
     pod_certificate: PodCertificateProjection | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ProjectedVolumeSource(Struct):
     """Several sources as one directory."""
 
@@ -191,7 +191,7 @@ class ProjectedVolumeSource(Struct):
     default_mode: int | None = int32()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class CSIVolumeSource(Struct):
     """A volume of a CSI driver that lives as long as the Pod."""
 
@@ -202,7 +202,7 @@ class CSIVolumeSource(Struct):
     node_publish_secret_ref: LocalObjectReference | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PersistentVolumeClaimSpec(Struct):
     """What volume somebody wants."""
 
@@ -217,7 +217,7 @@ class PersistentVolumeClaimSpec(Struct):
     volume_attributes_class_name: str | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PersistentVolumeClaimTemplate(Struct):
     """The claim that is made for each Pod."""
 
@@ -225,14 +225,14 @@ class PersistentVolumeClaimTemplate(Struct):
     spec: PersistentVolumeClaimSpec = PersistentVolumeClaimSpec()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class EphemeralVolumeSource(Struct):
     """A volume that is provisioned for the Pod and goes away with it."""
 
     volume_claim_template: PersistentVolumeClaimTemplate | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ImageVolumeSource(Struct):
     """The contents of an OCI image as a read-only directory."""
 
@@ -240,7 +240,7 @@ class ImageVolumeSource(Struct):
     pull_policy: str = omit_empty(go="v1.PullPolicy")
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class Volume(Struct):
     """A named volume; exactly one of the other fields says what it holds, and none of them means an emptyDir."""
 

@@ -11,7 +11,7 @@ from orchestra.api.frozen import ABSENT_MAP
 from orchestra.api.object import Struct, declared, freeze_fields, int32, omit_empty
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class GCEPersistentDiskVolumeSource(Struct):
     """A disk of Google Compute Engine."""
 
@@ -21,7 +21,7 @@ class GCEPersistentDiskVolumeSource(Struct):
     read_only: bool = omit_empty(False)
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class AWSElasticBlockStoreVolumeSource(Struct):
     """A disk of Amazon's Elastic Block Store."""
 
@@ -31,7 +31,7 @@ class AWSElasticBlockStoreVolumeSource(Struct):
     read_only: bool = omit_empty(False)
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class GitRepoVolumeSource(Struct):
     """A git repository, cloned (deprecated, and refused by nodes)."""
 
@@ -40,7 +40,7 @@ class GitRepoVolumeSource(Struct):
     directory: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class NFSVolumeSource(Struct):
     """A directory of an NFS server."""
 
@@ -49,7 +49,7 @@ class NFSVolumeSource(Struct):
     read_only: bool = omit_empty(False)
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ISCSIVolumeSource(Struct):
     """An iSCSI disk."""
 
@@ -66,7 +66,7 @@ class ISCSIVolumeSource(Struct):
     initiator_name: str | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class GlusterfsVolumeSource(Struct):
     """A Glusterfs volume."""
 
@@ -75,7 +75,7 @@ class GlusterfsVolumeSource(Struct):
     read_only: bool = omit_empty(False)
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class RBDVolumeSource(Struct):
     """A RADOS block device."""
 
@@ -89,7 +89,7 @@ class RBDVolumeSource(Struct):
     read_only: bool = omit_empty(False)
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class FlexVolumeSource(Struct):
     """A volume of an exec-based plugin."""
 
@@ -100,7 +100,7 @@ class FlexVolumeSource(Struct):
     options: Mapping[str, str] = ABSENT_MAP
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class CinderVolumeSource(Struct):
     """A disk of OpenStack Cinder."""
 
@@ -110,7 +110,7 @@ class CinderVolumeSource(Struct):
     secret_ref: LocalObjectReference | None = None
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class CephFSVolumeSource(Struct):
     """A directory of a Ceph file system."""
 
@@ -122,7 +122,7 @@ class CephFSVolumeSource(Struct):
     read_only: bool = omit_empty(False)
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class FlockerVolumeSource(Struct):
     """A Flocker dataset."""
 
@@ -130,7 +130,7 @@ class FlockerVolumeSource(Struct):
     dataset_uuid: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class FCVolumeSource(Struct):
     """A Fibre Channel disk."""
 
@@ -141,7 +141,7 @@ class FCVolumeSource(Struct):
     wwids: tuple[str, ...] = ()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class AzureFileVolumeSource(Struct):
     """A share of Azure Files."""
 
@@ -150,7 +150,7 @@ class AzureFileVolumeSource(Struct):
     read_only: bool = omit_empty(False)
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class VsphereVirtualDiskVolumeSource(Struct):
     """A vSphere virtual disk."""
 
@@ -160,7 +160,7 @@ class VsphereVirtualDiskVolumeSource(Struct):
     storage_policy_id: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class QuobyteVolumeSource(Struct):
     """A Quobyte volume."""
 
@@ -172,7 +172,7 @@ class QuobyteVolumeSource(Struct):
     tenant: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class AzureDiskVolumeSource(Struct):
     """A disk of Azure."""
 
@@ -184,7 +184,7 @@ class AzureDiskVolumeSource(Struct):
     kind: str | None = declared(go="v1.AzureDataDiskKind")
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PhotonPersistentDiskVolumeSource(Struct):
     """A disk of the Photon controller."""
 
@@ -192,7 +192,7 @@ class PhotonPersistentDiskVolumeSource(Struct):
     fs_type: str = omit_empty()
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PortworxVolumeSource(Struct):
     """A Portworx volume."""
 
@@ -201,7 +201,7 @@ class PortworxVolumeSource(Struct):
     read_only: bool = omit_empty(False)
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class ScaleIOVolumeSource(Struct):
     """A ScaleIO volume."""
 
@@ -217,7 +217,7 @@ class ScaleIOVolumeSource(Struct):
     read_only: bool = omit_empty(False)
 
 
-@frozen(kw_only=True, repr=False, field_transformer=freeze_fields)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class StorageOSVolumeSource(Struct):
     """A StorageOS volume."""
 
