@@ -1,0 +1,97 @@
+"""Where Pods run: the Kubernetes scheduling framework, vectorised.
+
+What is it: a queue of Pods that wait, a table of nodes as NumPy columns, plugins that refuse and rate nodes, and a
+driver that binds. What comes in: Nodes, Pods, Namespaces, Services and workloads from shared informers. What goes out:
+bindings, the PodScheduled condition, Events, and a `Diagnosis` of each attempt. It imports `api`, `client` and
+`controller`; only `plane`, `testing` and `cli` import it.
+
+Start with `interface` to write a plugin and with `Harness` to test one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestra._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from orchestra.api.builders import node, pod
+    from orchestra.scheduler.diagnosis import Diagnosis
+    from orchestra.scheduler.events import Action, ClusterEvent, EventHint, Resource
+    from orchestra.scheduler.harness import Harness, Scheduled
+    from orchestra.scheduler.interface import (
+        CycleState,
+        OnlyNodes,
+        Plugin,
+        Rejection,
+        Rejections,
+        Status,
+        Verdict,
+        per_node,
+        unschedulable,
+    )
+    from orchestra.scheduler.nodetable import NodeRow, NodeTable
+    from orchestra.scheduler.podinfo import PodInfo
+    from orchestra.scheduler.profile import DEFAULT_PLUGINS, DEFAULT_SCHEDULER, Profile
+    from orchestra.scheduler.scheduler import Scheduler
+    from orchestra.scheduler.view import Nodes
+
+_EXPORTS = {
+    "Action": ".events",
+    "ClusterEvent": ".events",
+    "CycleState": ".interface",
+    "DEFAULT_PLUGINS": ".profile",
+    "DEFAULT_SCHEDULER": ".profile",
+    "Diagnosis": ".diagnosis",
+    "EventHint": ".events",
+    "Harness": ".harness",
+    "NodeRow": ".nodetable",
+    "NodeTable": ".nodetable",
+    "Nodes": ".view",
+    "OnlyNodes": ".interface",
+    "Plugin": ".interface",
+    "PodInfo": ".podinfo",
+    "Profile": ".profile",
+    "Rejection": ".interface",
+    "Rejections": ".interface",
+    "Resource": ".events",
+    "Scheduled": ".harness",
+    "Scheduler": ".scheduler",
+    "Status": ".interface",
+    "Verdict": ".interface",
+    "node": "orchestra.api.builders",
+    "per_node": ".interface",
+    "pod": "orchestra.api.builders",
+    "unschedulable": ".interface",
+}
+
+__all__ = [
+    "Action",
+    "ClusterEvent",
+    "CycleState",
+    "DEFAULT_PLUGINS",
+    "DEFAULT_SCHEDULER",
+    "Diagnosis",
+    "EventHint",
+    "Harness",
+    "NodeRow",
+    "NodeTable",
+    "Nodes",
+    "OnlyNodes",
+    "Plugin",
+    "PodInfo",
+    "Profile",
+    "Rejection",
+    "Rejections",
+    "Resource",
+    "Scheduled",
+    "Scheduler",
+    "Status",
+    "Verdict",
+    "node",
+    "per_node",
+    "pod",
+    "unschedulable",
+]
+
+__getattr__ = lazy_exports(__name__, _EXPORTS)

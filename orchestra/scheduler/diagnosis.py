@@ -1,0 +1,164 @@
+"""Why a Pod was placed where it was, or nowhere: the record of one attempt, as data.
+
+A diagnosis is arrays while it is cheap to keep them and words when somebody asks: nothing is formatted before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Final
+
+import attrs
+
+from orchestra.scheduler.interface import Bools, Ints, Rejection, Rejections
+
+NOT_EVALUATED: Final = "node(s) didn't satisfy plugin(s) [{}]"
+"""Kubernetes' word for nodes that a PreFilter left out; the names of the plugins go in."""
+
+
+@attrs.frozen
+class ScorePart:
+    """What one Score plugin said: raw and normalised scores of the feasible nodes, in their order."""
+
+    plugin: str
+    weight: int
+    raw: Ints = attrs.field(eq=False)
+    normalized: Ints = attrs.field(eq=False)
+
+
+@attrs.frozen(eq=False)
+class FilterPart:
+    """What one Filter plugin said of all rows."""
+
+    plugin: str
+    rejections: Rejections
+
+
+@attrs.frozen(eq=False, slots=False)
+class Diagnosis:
+    """One attempt. `names` are the node names by row, `first_refusal` the position in `filters` that refused a row
+    first (-1: none did), `feasible_rows` the rows that are left.
+
+    `pre_filter` is set when a PreFilter refused the Pod outright, and `left_out` names the plugins that narrowed the
+    nodes before Filter. `post_filter` is what PostFilter had to say.
+    """
+
+    names: tuple[str, ...]
+    active: Bools
+    filters: tuple[FilterPart, ...]
+    first_refusal: Ints
+    feasible_rows: Ints
+    considered: Bools | None = None
+    left_out: tuple[str, ...] = ()
+    pre_filter: Rejection | None = None
+    pre_filter_plugin: str = ""
+    parts: tuple[ScorePart, ...] = ()
+    total: Ints | None = None
+    post_filter: str = ""
+
+    @cached_property
+    def feasible(self) -> tuple[str, ...]:
+        """The names of the nodes that passed every filter."""
+        return tuple(self.names[row] for row in self.feasible_rows)
+
+    @property
+    def node_count(self) -> int:
+        """How many nodes there were."""
+        return int(self.active.sum())
+
+    @cached_property
+    def scores(self) -> Mapping[str, Mapping[str, int]]:
+        """Weighted normalised score by node and plugin; empty when there was nothing to choose from."""
+        found: dict[str, dict[str, int]] = {}
+        for index, row in enumerate(self.feasible_rows):
+            if self.parts:
+                found[self.names[row]] = {p.plugin: int(p.normalized[index]) * p.weight for p in self.parts}
+        return found
+
+    def refusal(self, row: int) -> tuple[str, Rejection] | None:
+        """Return the plugin that refused the node at `row`, and why; None when none did."""
+        if self.pre_filter is not None:
+            return self.pre_filter_plugin, self.pre_filter
+        if self.considered is not None and not self.considered[row]:
+            reason = NOT_EVALUATED.format(" ".join(self.left_out))
+            return self.left_out[0], Rejection((reason,), resolvable=False)
+        position = int(self.first_refusal[row])
+        if position < 0:
+            return None
+        part = self.filters[position]
+        return part.plugin, part.rejections.explain(int(part.rejections.codes[row]))
+
+    @cached_property
+    def refusals(self) -> tuple[tuple[str, Rejection, int], ...]:
+        """Every distinct refusal with the number of nodes that had it: plugin, reasons, nodes."""
+        if self.pre_filter is not None:
+            return ((self.pre_filter_plugin, self.pre_filter, self.node_count),)
+        counted: list[tuple[str, Rejection, int]] = []
+        looked_at = self.active
+        if self.considered is not None:
+            looked_at = self.active & self.considered
+            left = self.node_count - int(looked_at.sum())
+            if left:
+                reason = NOT_EVALUATED.format(" ".join(self.left_out))
+                counted.append((self.left_out[0], Rejection((reason,), resolvable=False), left))
+        for position, part in enumerate(self.filters):
+            codes = part.rejections.codes[looked_at & (self.first_refusal == position)]
+            by_code: dict[int, int] = {}
+            for code in codes.tolist():
+                by_code[code] = by_code.get(code, 0) + 1
+            counted += [(part.plugin, part.rejections.explain(code), number) for code, number in by_code.items()]
+        return tuple(counted)
+
+    @cached_property
+    def plugins(self) -> frozenset[str]:
+        """The plugins that refused at least one node: what they wait for may help."""
+        return frozenset(self.left_out).union(plugin for plugin, _, _ in self.refusals)
+
+    @cached_property
+    def reasons(self) -> Mapping[str, tuple[str, ...]]:
+        """Why each refused node was refused, by its name."""
+        found: dict[str, tuple[str, ...]] = {}
+        for row, name in enumerate(self.names):
+            if self.active[row]:
+                refusal = self.refusal(row)
+                if refusal is not None:
+                    found[name] = refusal[1].reasons
+        return found
+
+    def why(self, node: str) -> str:
+        """Return `plugin: reasons` for a refused node, the plugins' scores for another one."""
+        row = self.names.index(node)
+        refusal = self.refusal(row)
+        if refusal is not None:
+            return f"{refusal[0]}: {', '.join(refusal[1].reasons)}"
+        scores = self.scores.get(node, {})
+        return ", ".join(f"{plugin} {score}" for plugin, score in scores.items()) or "feasible"
+
+    @cached_property
+    def counts(self) -> Mapping[str, int]:
+        """How many nodes had each reason; most frequent first, then by the alphabet. A node can have several."""
+        found: dict[str, int] = {}
+        for _, rejection, number in self.refusals:
+            for reason in rejection.reasons:
+                found[reason] = found.get(reason, 0) + number
+        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+    @cached_property
+    def message(self) -> str:
+        """The text of the Pod's condition, worded and ordered as kube-scheduler's FitError; empty when feasible."""
+        if len(self.feasible_rows):
+            return ""
+        total = self.node_count
+        head = f"0/{total} nodes are available"
+        if not total and self.pre_filter is None:
+            return "no nodes available to schedule pods"
+        parts = [f"{head}:"]
+        if self.pre_filter is not None:
+            parts.append(f"{', '.join(self.pre_filter.reasons)}.")
+        elif self.counts:
+            # kube-scheduler sorts the finished texts, numbers included.
+            parts.append(f"{', '.join(sorted(f'{number} {reason}' for reason, number in self.counts.items()))}.")
+        if self.post_filter:
+            parts.append(self.post_filter)
+        return " ".join(parts)

@@ -1,0 +1,219 @@
+"""Does the Pod fit, and how full and how even would the node be: NodeResourcesFit, NodeResourcesBalancedAllocation."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Final, Literal
+
+import attrs
+import numpy as np
+
+from orchestra.scheduler.events import Action, ClusterEvent, EventHint, Resource
+from orchestra.scheduler.interface import (
+    MAX_SCORE,
+    SKIP,
+    Bools,
+    CycleState,
+    Ints,
+    Plugin,
+    Rejection,
+    Rejections,
+    Status,
+)
+from orchestra.scheduler.nodetable import NodeRow
+from orchestra.scheduler.podinfo import PodInfo
+from orchestra.scheduler.resources import CPU, MEMORY, amount
+from orchestra.scheduler.view import Nodes
+
+MAX_KINDS = 30
+"""Kinds of resources of one Pod that a code tells apart; further ones are reported as the last of these."""
+
+Strategy = Literal["LeastAllocated", "MostAllocated"]
+Weights = tuple[tuple[str, int], ...]
+DEFAULT_RESOURCES: Weights = ((CPU, 1), (MEMORY, 1))
+
+
+def _bits(position: int) -> tuple[int, int]:
+    """Return the bit for 'not enough is free' and the one for 'the node is too small' of a Pod's nth resource."""
+    shift = 2 * min(position, MAX_KINDS - 1) + 1
+    return 1 << shift, 1 << (shift + 1)
+
+
+@attrs.frozen
+class NodeResourcesFit(Plugin):
+    """Refuses nodes without enough free resources; prefers empty ones, or full ones with MostAllocated.
+
+    Codes are bits: 1 for too many Pods, and two for each resource that the Pod asks for.
+    """
+
+    name: ClassVar[str] = "NodeResourcesFit"
+    node_local: ClassVar[bool] = True
+    strategy: Strategy = "LeastAllocated"
+    resources: Weights = DEFAULT_RESOURCES
+
+    def shape_key(self, _pod: PodInfo) -> None:
+        """Everything it reads is in every shape."""
+
+    def events(self) -> tuple[EventHint, ...]:
+        """A Pod that goes or shrinks, or a node that comes or grows."""
+        return (
+            EventHint(Resource.ASSIGNED_POD, Action.DELETE | Action.UPDATE_SCALE_DOWN),
+            EventHint(Resource.NODE, Action.ADD | Action.UPDATE_ALLOCATABLE, _large_enough),
+        )
+
+    def filter(self, _state: CycleState, pod: PodInfo, nodes: Nodes) -> Rejections:
+        """Refuse nodes where a resource or the number of Pods would be exceeded."""
+        codes = (nodes.pod_count + 1 > nodes.pod_limit).astype(np.int64)
+        for position, (name, wanted) in enumerate(pod.requests.amounts):
+            insufficient, too_small = _bits(position)
+            alloc = nodes.allocatable(name)
+            codes |= np.where(wanted > alloc - nodes.requested(name), insufficient, 0)
+            codes |= np.where(wanted > alloc, too_small, 0)
+        return Rejections(codes, _Explain(tuple(name for name, _ in pod.requests.amounts)))
+
+    def filter_row(self, _state: CycleState, pod: PodInfo, row: NodeRow) -> int:
+        """Do what `filter` does, for one row."""
+        code = 1 if row.pod_count + 1 > row.pod_limit else 0
+        for position, (name, wanted) in enumerate(pod.requests.amounts):
+            column = row.columns.get(name)
+            alloc = row.alloc[column] if column is not None else 0
+            if column is None or wanted > alloc - row.used[column]:
+                insufficient, too_small = _bits(position)
+                code |= insufficient | too_small if wanted > alloc else insufficient
+        return code
+
+    def score(self, _state: CycleState, pod: PodInfo, nodes: Nodes) -> Ints:
+        """Rate by the share of each resource that would be free (or taken), weighted."""
+        total = np.zeros(nodes.count, dtype=np.int64)
+        weights = np.zeros(nodes.count, dtype=np.int64)
+        for name, weight in self.resources:
+            asked = _nonzero(pod, name)
+            if not asked and name not in (CPU, MEMORY):
+                continue
+            alloc = nodes.allocatable(name)
+            requested = nodes.nonzero_requested(name) + asked
+            there = alloc > 0
+            part = alloc - requested if self.strategy == "LeastAllocated" else requested
+            share = np.where(requested > alloc, 0, part * MAX_SCORE // np.where(there, alloc, 1))
+            total += np.where(there, share * weight, 0)
+            weights += np.where(there, weight, 0)
+        return total // np.maximum(weights, 1)
+
+    def score_row(self, _state: CycleState, pod: PodInfo, row: NodeRow) -> int:
+        """Do what `score` does, for one row."""
+        total = weights = 0
+        for name, weight in self.resources:
+            asked = _nonzero(pod, name)
+            column = row.columns.get(name)
+            if column is None or not row.alloc[column] or (not asked and name not in (CPU, MEMORY)):
+                continue
+            alloc = row.alloc[column]
+            requested = asked + (
+                row.nonzero_cpu if name == CPU else row.nonzero_memory if name == MEMORY else row.used[column]
+            )
+            weights += weight
+            if requested <= alloc:
+                part = alloc - requested if self.strategy == "LeastAllocated" else requested
+                total += part * MAX_SCORE // alloc * weight
+        return total // weights if weights else 0
+
+
+def _nonzero(pod: PodInfo, name: str) -> int:
+    if name == CPU:
+        return pod.requests.nonzero_cpu
+    if name == MEMORY:
+        return pod.requests.nonzero_memory
+    return pod.requests.get(name)
+
+
+@attrs.frozen
+class _Explain:
+    """Spells out the bits of a code for a Pod that asks for `names`."""
+
+    names: tuple[str, ...]
+
+    def __call__(self, code: int) -> Rejection:
+        reasons = ["Too many pods"] if code & 1 else []
+        resolvable = True
+        for position, name in enumerate(self.names):
+            insufficient, too_small = _bits(position)
+            if code & insufficient:
+                reasons.append(f"Insufficient {name}")
+                resolvable = resolvable and not code & too_small
+        return Rejection(tuple(reasons), resolvable)
+
+
+def _large_enough(pod: PodInfo, event: ClusterEvent) -> bool:
+    """Say whether the node that came or grew could hold the Pod if it were empty."""
+    allocatable = event.new.status.allocatable
+    return all(
+        name in allocatable and amount(name, allocatable[name]) >= wanted for name, wanted in pod.requests.amounts
+    )
+
+
+@attrs.frozen
+class NodeResourcesBalancedAllocation(Plugin):
+    """Prefers nodes that the Pod makes more evenly used, evenness being 1 minus the deviation of the used shares.
+
+    Kubernetes 1.36 compares the node with and without the Pod, so that a node is not praised for what it was before.
+    With three or more resources a node that lacks some of them is rated by those that it has.
+    """
+
+    name: ClassVar[str] = "NodeResourcesBalancedAllocation"
+    node_local: ClassVar[bool] = True
+    resources: tuple[str, ...] = (CPU, MEMORY)
+
+    def shape_key(self, _pod: PodInfo) -> None:
+        """Everything it reads is in every shape."""
+
+    def pre_score(self, _state: CycleState, pod: PodInfo, _nodes: Nodes, _feasible: Bools) -> Status | None:
+        """Skip Pods that ask for nothing, which would all go to one node."""
+        return None if any(pod.requests.get(name) for name in self.resources) else SKIP
+
+    def score(self, _state: CycleState, pod: PodInfo, nodes: Nodes) -> Ints:
+        """Rate each node by how much more even, or less, the shares would be with the Pod on it."""
+        without = self._evenness(nodes, None)
+        return (_EVEN_BASE + self._evenness(nodes, pod) - without) // 2
+
+    def _evenness(self, nodes: Nodes, pod: PodInfo | None) -> Ints:
+        shares, there = [], []
+        for name in self.resources:
+            alloc = nodes.allocatable(name)
+            requested = nodes.requested(name) + pod.requests.get(name) if pod is not None else nodes.requested(name)
+            there.append(alloc > 0)
+            shares.append(np.minimum(requested / np.where(alloc > 0, alloc, 1), 1.0))
+        if len(shares) == 2:
+            # The general formula gives the same up to rounding, and the scores must be equal to the last digit.
+            deviation = np.where(there[0] & there[1], np.abs((shares[0] - shares[1]) / 2), 0.0)
+        else:
+            known = np.array(there)
+            values = np.where(known, np.array(shares), 0.0)
+            number = np.maximum(known.sum(axis=0), 1)
+            variance = np.where(known, (values - values.sum(axis=0) / number) ** 2, 0.0).sum(axis=0) / number
+            apart = values.max(axis=0) - np.where(known, values, 1.0).min(axis=0)
+            deviation = np.where(number > 2, np.sqrt(variance), np.where(number == 2, apart / 2, 0.0))
+        return ((1 - deviation) * MAX_SCORE).astype(np.int64)
+
+    def score_row(self, _state: CycleState, pod: PodInfo, row: NodeRow) -> int:
+        """Do what `score` does, for one row."""
+        with_pod, without = [], []
+        for name in self.resources:
+            column = row.columns.get(name)
+            if column is not None and row.alloc[column]:
+                used, alloc = row.used[column], row.alloc[column]
+                with_pod.append(min((used + pod.requests.get(name)) / alloc, 1.0))
+                without.append(min(used / alloc, 1.0))
+        return (_EVEN_BASE + _evenness_of(with_pod) - _evenness_of(without)) // 2
+
+
+_EVEN_BASE: Final = MAX_SCORE + MAX_SCORE // 2
+"""A Pod that changes nothing rates three quarters of MAX_SCORE."""
+
+
+def _evenness_of(shares: list[float]) -> int:
+    if len(shares) < 2:
+        return MAX_SCORE
+    if len(shares) == 2:
+        return int((1 - abs((shares[0] - shares[1]) / 2)) * MAX_SCORE)
+    mean = sum(shares) / len(shares)
+    return int((1 - math.sqrt(sum((share - mean) ** 2 for share in shares) / len(shares))) * MAX_SCORE)

@@ -1,0 +1,225 @@
+"""Pods interned by what terms can tell apart, so that topology and affinity counts are array operations.
+
+All Pods with equal namespace, labels and deletion state are one `PodGroup` that knows how many of them each row of the
+node table has. A `Tally` is a question ("Pods in these namespaces that this selector matches") with its answer per
+row, kept current from the first time it is asked. A `TermRecord` is an affinity term together with the rows of the
+Pods that carry it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, TypeAlias
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestra.api.frozen import ABSENT_MAP
+from orchestra.scheduler.podinfo import AffinityTerm, PodInfo, PodTerm
+
+MAX_TALLIES: Final = 1024
+"""Tallies that are kept; the one not asked for the longest is dropped."""
+SLACK: Final = 4096
+"""Groups and terms without Pods that are kept before they are swept."""
+DENSE_FROM: Final = 64
+"""From so many rows on a term's counts are kept as an array."""
+
+Counts: TypeAlias = NDArray[np.int32]
+
+
+@attrs.frozen
+class TallyKey:
+    """Pods that match all of `terms`; those being deleted do not count with `skip_terminating`."""
+
+    terms: tuple[PodTerm, ...]
+    skip_terminating: bool = False
+
+
+class Tally:
+    """How many Pods of each row match a question."""
+
+    __slots__ = ("counts", "key", "total")
+
+    def __init__(self, key: TallyKey, capacity: int) -> None:
+        self.key = key
+        self.counts: Counts = np.zeros(capacity, dtype=np.int32)
+        self.total = 0
+
+
+class TermRecord:
+    """An affinity term that Pods carry, and how many of each row do."""
+
+    __slots__ = ("_dense", "rows", "term")
+
+    def __init__(self, term: AffinityTerm) -> None:
+        self.term = term
+        self.rows: dict[int, int] = {}
+        self._dense: Counts | None = None
+
+    def add(self, row: int, delta: int) -> None:
+        """Count Pods that come (1) or go (-1)."""
+        count = self.rows.get(row, 0) + delta
+        if count:
+            self.rows[row] = count
+        else:
+            self.rows.pop(row, None)
+        if self._dense is not None and row < len(self._dense):
+            self._dense[row] = count
+
+    def sparse(self) -> tuple[NDArray[np.intp], Counts]:
+        """Return the rows that have Pods with this term, and how many."""
+        rows = np.fromiter(self.rows.keys(), dtype=np.intp, count=len(self.rows))
+        return rows, np.fromiter(self.rows.values(), dtype=np.int32, count=len(self.rows))
+
+    def dense(self, capacity: int) -> Counts | None:
+        """Return the count of every row; None while the term has so few rows that `sparse` is cheaper."""
+        if len(self.rows) < DENSE_FROM:
+            self._dense = None
+        elif self._dense is None or len(self._dense) != capacity:
+            self._dense = np.zeros(capacity, dtype=np.int32)
+            rows, counts = self.sparse()
+            self._dense[rows] = counts
+        return self._dense
+
+
+class PodGroup:
+    """Pods that no term can tell apart."""
+
+    __slots__ = ("labels", "matches", "namespace", "rows", "seen", "tallies", "terminating")
+
+    def __init__(self, namespace: str, labels: Mapping[str, str], terminating: bool) -> None:
+        self.namespace = namespace
+        self.labels = labels
+        self.terminating = terminating
+        self.rows: dict[int, int] = {}
+        self.tallies: list[Tally] = []
+        self.matches: list[TermRecord] = []
+        self.seen = 0
+
+
+class PodIndex:
+    """All groups, tallies and terms of one node table."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.namespaces: dict[str, Mapping[str, str]] = {}
+        self._groups: dict[tuple[str, Mapping[str, str], bool], PodGroup] = {}
+        self._tallies: dict[TallyKey, Tally] = {}
+        self._records: dict[AffinityTerm, TermRecord] = {}
+        self._record_list: list[TermRecord] = []
+        self._live_groups = 0
+        self._live_records = 0
+
+    def grow(self, capacity: int) -> None:
+        """Make room for more rows."""
+        for tally in self._tallies.values():
+            grown = np.zeros(capacity, dtype=np.int32)
+            grown[: self.capacity] = tally.counts
+            tally.counts = grown
+        self.capacity = capacity
+
+    def set_namespace(self, name: str, labels: Mapping[str, str] | None) -> bool:
+        """Note a namespace's labels (None: it is gone); returns whether anything that was counted may be wrong now."""
+        known = self.namespaces.get(name)
+        if known == labels:
+            return False
+        if labels is None:
+            self.namespaces.pop(name, None)
+        else:
+            self.namespaces[name] = labels
+        self._tallies.clear()
+        self._forget_matches()
+        for group in self._groups.values():
+            group.tallies = []
+        return True
+
+    def _forget_matches(self) -> None:
+        for group in self._groups.values():
+            group.matches, group.seen = [], 0
+
+    def namespace_labels(self, name: str) -> Mapping[str, str]:
+        """Return the labels of a namespace; none when it is not known."""
+        return self.namespaces.get(name, ABSENT_MAP)
+
+    def group_of(self, pod: PodInfo) -> PodGroup:
+        """Return the group that a Pod belongs to."""
+        key = (pod.namespace, pod.labels, pod.terminating)
+        group = self._groups.get(key)
+        if group is None:
+            if len(self._groups) > 2 * self._live_groups + SLACK:
+                self._groups = {k: g for k, g in self._groups.items() if g.rows}
+            group = self._groups[key] = PodGroup(*key)
+            group.tallies = [tally for tally in self._tallies.values() if self._counts_in(tally.key, group)]
+        return group
+
+    def _counts_in(self, key: TallyKey, group: PodGroup) -> bool:
+        if key.skip_terminating and group.terminating:
+            return False
+        labels = self.namespace_labels(group.namespace)
+        return all(term.matches(group.namespace, labels, group.labels) for term in key.terms)
+
+    def add(self, pod: PodInfo, row: int, delta: int = 1) -> None:
+        """Count a Pod that comes to a row (1) or leaves it (-1)."""
+        group = self.group_of(pod)
+        count = group.rows.get(row, 0) + delta
+        if not group.rows:
+            self._live_groups += 1
+        if count:
+            group.rows[row] = count
+        else:
+            group.rows.pop(row, None)
+        if not group.rows:
+            self._live_groups -= 1
+        for tally in group.tallies:
+            tally.counts[row] += delta
+            tally.total += delta
+        for term in pod.affinity_terms:
+            self._count_term(term, row, delta)
+
+    def _count_term(self, term: AffinityTerm, row: int, delta: int) -> None:
+        record = self._records.get(term)
+        if record is None:
+            if len(self._records) > 2 * self._live_records + SLACK:
+                self._records = {t: r for t, r in self._records.items() if r.rows}
+                self._record_list = list(self._records.values())
+                self._forget_matches()
+            record = self._records[term] = TermRecord(term)
+            self._record_list.append(record)
+        self._live_records -= bool(record.rows)
+        record.add(row, delta)
+        self._live_records += bool(record.rows)
+
+    def matching(self, pod: PodInfo) -> list[TermRecord]:
+        """Return the terms of other Pods that are about this Pod; some may have no Pods any more."""
+        group = self.group_of(pod)
+        if group.seen < len(self._record_list):
+            labels = self.namespace_labels(group.namespace)
+            for record in self._record_list[group.seen :]:
+                if record.term.pods.matches(group.namespace, labels, group.labels):
+                    group.matches.append(record)
+            group.seen = len(self._record_list)
+        return group.matches
+
+    def tally(self, *terms: PodTerm, skip_terminating: bool = False) -> Tally:
+        """Return the count per row of the Pods that match all of `terms`, kept current from now on."""
+        key = TallyKey(terms, skip_terminating)
+        tally = self._tallies.pop(key, None)
+        if tally is None:
+            if len(self._tallies) >= MAX_TALLIES:
+                self._drop(next(iter(self._tallies)))
+            tally = Tally(key, self.capacity)
+            for group in self._groups.values():
+                if self._counts_in(key, group):
+                    group.tallies.append(tally)
+                    for row, count in group.rows.items():
+                        tally.counts[row] += count
+                        tally.total += count
+        self._tallies[key] = tally
+        return tally
+
+    def _drop(self, key: TallyKey) -> None:
+        dropped = self._tallies.pop(key)
+        for group in self._groups.values():
+            if dropped in group.tallies:
+                group.tallies.remove(dropped)
