@@ -1,0 +1,42 @@
+"""Keeps the cluster clean: garbage collection, the end of namespaces, the health of nodes, eviction, lost Pods.
+
+What comes in: caches of all kinds. What goes out: deletions, conditions, taints. Each rule is a pure module
+(`ownership`, `emptying`, `node_health`, `evicting`, `lost_pods`) with its driver beside it. `plane` runs the parts that
+`lifecycle_controllers` returns; nobody else imports it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestra._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from orchestra.lifecycle.defaults import lifecycle_controllers
+    from orchestra.lifecycle.garbage import GarbageCollector
+    from orchestra.lifecycle.namespaces import namespace_controller
+    from orchestra.lifecycle.node_health import MonitorSettings
+    from orchestra.lifecycle.nodes import NodeLifecycle
+    from orchestra.lifecycle.pod_garbage import PodGarbage
+    from orchestra.lifecycle.taint_eviction import taint_eviction_controller
+
+_EXPORTS = {
+    "GarbageCollector": ".garbage",
+    "MonitorSettings": ".node_health",
+    "NodeLifecycle": ".nodes",
+    "PodGarbage": ".pod_garbage",
+    "lifecycle_controllers": ".defaults",
+    "namespace_controller": ".namespaces",
+    "taint_eviction_controller": ".taint_eviction",
+}
+
+__all__ = [
+    "GarbageCollector",
+    "MonitorSettings",
+    "NodeLifecycle",
+    "PodGarbage",
+    "lifecycle_controllers",
+    "namespace_controller",
+    "taint_eviction_controller",
+]
+__getattr__ = lazy_exports(__name__, _EXPORTS)

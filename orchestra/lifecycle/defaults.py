@@ -1,0 +1,24 @@
+"""The lifecycle controllers as a plane runs them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestra.controller.interface import Controller, Part
+from orchestra.lifecycle.garbage import GarbageCollector
+from orchestra.lifecycle.namespaces import namespace_controller
+from orchestra.lifecycle.node_health import MonitorSettings
+from orchestra.lifecycle.nodes import NodeLifecycle
+from orchestra.lifecycle.pod_garbage import PodGarbage
+from orchestra.lifecycle.taint_eviction import taint_eviction_controller
+
+
+def lifecycle_controllers(*, nodes: MonitorSettings | None = None) -> tuple[Controller[Any] | Part, ...]:
+    """Return new instances of all controllers that keep a cluster clean; `nodes` sets how nodes are monitored."""
+    return (
+        GarbageCollector(),
+        namespace_controller(),
+        NodeLifecycle(nodes),
+        taint_eviction_controller(),
+        PodGarbage(),
+    )
