@@ -27,6 +27,8 @@ _GO_TYPES: dict[type, str] = {list: "array", tuple: "array", str: "string", bool
 
 def json_equal(left: Any, right: Any) -> bool:
     """Say whether two JSON values are equal: unlike in Python, `true` is not 1."""
+    if type(left) is str:
+        return bool(left == right)
     if isinstance(left, dict):
         return (
             isinstance(right, dict)

@@ -46,58 +46,61 @@ def applied_fields(document: Any, schema: Schema) -> tuple[FieldSet, tuple[str, 
     Each fault is a path and a reason: undeclared fields, wrong containers, list items without keys, duplicates.
     """
     faults: list[str] = []
-    root = _applied(document, schema, "", faults)
+    root = _applied(document, schema, (), faults)
     return FieldSet(root or {}), tuple(faults)
 
 
-def _applied(value: Any, schema: Schema, path: str, faults: list[str]) -> Fields | None:
+def _applied(value: Any, schema: Schema, path: tuple[str, ...], faults: list[str]) -> Fields | None:
     """Return the node of what is below `value`; None when it is not even itself a member."""
-    if value is None or is_leaf(schema, value):
+    if value is None or schema.atomic or is_leaf(schema, value):
         return MEMBER
     if schema.kind == "list":
         if not isinstance(value, list | tuple):
-            faults.append(f"{path}: expected list, got {_shown(value)}")
+            faults.append(f"{_shown_path(path)}: expected list, got {_shown(value)}")
             return None
         return _applied_list(value, schema, path, faults)
     if not isinstance(value, dict):
-        faults.append(f"{path}: expected map, got {_shown(value)}")
+        faults.append(f"{_shown_path(path)}: expected map, got {_shown(value)}")
         return None
     if not value:
         return MEMBER
     node: Fields = {}
-    struct = schema.kind == "struct"
+    if schema.kind != "struct":
+        inner = child_schema(schema, "")
+        for name, item in value.items():  # the key of a map is owned by whoever states it
+            step = f"f:{name}"
+            child = _applied(item, inner, (*path, step), faults)
+            node[step] = child if child is not None and is_member(child) else {".": MEMBER, **(child or {})}
+        return node
     fields = schema.fields
     for name, item in value.items():
-        if struct:
-            inner = fields.get(name)
-            if inner is None:
-                faults.append(f"{path}.{name}: field not declared in schema")
-                continue
-        else:
-            inner = child_schema(schema, name)
-        child = _applied(item, inner, f"{path}.{name}", faults)
-        if struct:
-            if child is not None:
-                node[f"f:{name}"] = child
-        else:  # the key of a map is owned by whoever states it
-            node[f"f:{name}"] = child if child is not None and is_member(child) else {".": MEMBER, **(child or {})}
+        step = f"f:{name}"
+        declared = fields.get(name)
+        if declared is None:
+            faults.append(f"{_shown_path((*path, step))}: field not declared in schema")
+        elif (child := _applied(item, declared, (*path, step), faults)) is not None:
+            node[step] = child
     return node or None
 
 
-def _applied_list(items: Any, schema: Schema, path: str, faults: list[str]) -> Fields | None:
+def _applied_list(items: Any, schema: Schema, path: tuple[str, ...], faults: list[str]) -> Fields | None:
     node: Fields = {}
     for index, item in enumerate(items):
         try:
             step = item_step(item, schema)
         except StepError as error:
-            faults.append(f"{path}: element {index}: {error}")
+            faults.append(f"{_shown_path(path)}: element {index}: {error}")
             continue
         if step in node:
-            faults.append(f"{path}: duplicate entries for key {show_step(step)}")
+            faults.append(f"{_shown_path(path)}: duplicate entries for key {show_step(step)}")
             continue
-        child = _applied(item, schema.item, path + show_step(step), faults) if schema.list_type == "map" else MEMBER
+        child = _applied(item, schema.item, (*path, step), faults) if schema.list_type == "map" else MEMBER
         node[step] = child if child is not None and is_member(child) else {".": MEMBER, **(child or {})}
     return node or None
+
+
+def _shown_path(path: tuple[str, ...]) -> str:
+    return "".join(map(show_step, path))
 
 
 def _shown(value: Any) -> str:

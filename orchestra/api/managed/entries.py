@@ -6,7 +6,6 @@ updates of one manager are one entry, and applying never collides with updating.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -57,7 +56,7 @@ def decode_entries(document: Any) -> Entries:
     result: Entries = {}
     for index, item in enumerate(document or ()):
         path = f"metadata.managedFields[{index}]"
-        if not isinstance(item, Mapping):
+        if not isinstance(item, dict):
             raise DecodeError("must be an object", path=path)
         operation = item.get("operation")
         if operation not in ("Apply", "Update") or item.get("fieldsType", "FieldsV1") != "FieldsV1":

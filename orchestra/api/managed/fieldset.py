@@ -12,9 +12,9 @@ are those of structured-merge-diff's `fieldpath.Set`. Trees are shared between s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 import orjson
@@ -61,16 +61,32 @@ def _union_children(left: Fields, right: Fields) -> Fields:
 
 
 def difference(left: Fields, right: Fields) -> Fields | None:
-    """Return what is in `left` and not in `right`: exactly, a parent's removal leaves its children."""
-    children: Fields = {}
-    for step, node in left.items():
-        if step == ".":
+    """Return what is in `left` and not in `right`: exactly, a parent's removal leaves its children.
+
+    `left` itself comes back when it loses nothing.
+    """
+    result = left
+    for step, other in right.items():
+        node = left.get(step) if step != "." else None
+        if node is None:
             continue
-        other = right.get(step)
-        rest = node if other is None else difference(node, other)
-        if rest is not None:
-            children[step] = rest
-    return make_node(is_member(left) and not is_member(right), children)
+        rest = difference(node, other)
+        if rest is node:
+            continue
+        if result is left:
+            result = dict(left)
+        if rest is None:
+            del result[step]
+        else:
+            result[step] = rest
+    member = is_member(left)
+    if member and is_member(right):
+        return {step: node for step, node in result.items() if step != "."} or None
+    if result is left:
+        return left
+    if member:  # with children there was a `.`
+        return result if len(result) > 1 else MEMBER
+    return result or None
 
 
 def intersection(left: Fields, right: Fields) -> Fields | None:
@@ -196,17 +212,29 @@ def _paths(node: Fields, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def _checked(node: Any, path: tuple[str, ...]) -> Fields:
-    """Return a tree of the wire with its keys written as this module writes them."""
-    if not isinstance(node, Mapping) or len(path) > MAX_DEPTH:
+    """Return a tree of the wire with its steps written as this module writes them; the same tree where they are."""
+    if not isinstance(node, dict) or len(path) > MAX_DEPTH:
         raise DecodeError("is no set of fields", path="".join(path))
-    return {step if step == "." else _step(step): _checked(child, (*path, step)) for step, child in node.items()}
+    changed: Fields | None = None
+    for step, child in node.items():
+        written = step if step == "." or step[:2] == "f:" else _step(step)
+        below = _checked(child, (*path, step)) if child or not isinstance(child, dict) else child
+        if changed is None and (written != step or below is not child):
+            changed = {}
+            for earlier in node:  # what came before this step was as it should be
+                if earlier == step:
+                    break
+                changed[earlier] = node[earlier]
+        if changed is not None:
+            changed[written] = below
+    return cast("Fields", node) if changed is None else changed
 
 
 @lru_cache(maxsize=8192)
 def _step(step: str) -> str:
     kind, text = step[:2], step[2:]
     try:
-        if kind == "f:" or (kind == "i:" and text.isdigit()):
+        if kind == "i:" and text.isdigit():
             return step
         if kind == "v:":
             return value_step(orjson.loads(text))

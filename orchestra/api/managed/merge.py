@@ -5,19 +5,24 @@ Results share with the stored document what did not change, down to being the sa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from orchestra.api.managed.compare import is_leaf
 from orchestra.api.managed.fieldset import MEMBER, Fields, is_member
 from orchestra.api.managed.steps import MISSING, StepError, child_schema, is_named, item_step
 from orchestra.api.patch import json_equal
-from orchestra.api.schema import Schema
+from orchestra.api.schema import ANY, Schema
+
+_NO_FIELDS: Mapping[str, Schema] = {}
 
 
 def merge(live: Any, applied: Any, schema: Schema) -> Any:
     """Return `live` with every field that `applied` states: leaves are replaced, the rest is combined."""
-    if live is MISSING or is_leaf(schema, applied):
-        return live if live is not MISSING and json_equal(live, applied) else applied
+    if live is MISSING:
+        return applied
+    if is_leaf(schema, applied):
+        return live if json_equal(live, applied) else applied
     if not live and not applied:
         return live if json_equal(live, applied) else applied
     if schema.kind == "list":
@@ -25,9 +30,12 @@ def merge(live: Any, applied: Any, schema: Schema) -> Any:
     if not isinstance(live, dict):
         return applied
     changed: dict[str, Any] = {}
+    fields, other = (schema.fields, ANY) if schema.kind == "struct" else (_NO_FIELDS, child_schema(schema, ""))
     for name, value in (applied or {}).items():
         before = live.get(name, MISSING)
-        after = merge(before, value, child_schema(schema, name))
+        if before is value or (type(value) is str and before == value):
+            continue
+        after = merge(before, value, fields.get(name, other))
         if after is not before:
             changed[name] = after
     return {**live, **changed} if changed else live

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from orchestra.api.frozen import FrozenDict
 from orchestra.api.managed.steps import child_schema
 from orchestra.api.schema import Schema
 
+_CONTAINERS = frozenset({dict, list, tuple, FrozenDict})
 _ZERO_OF_MAP_VALUE = {"string": "", "bytes": "", "quantity": "0", "boolean": False, "integer": 0, "number": 0}
+
+
+def has_null(value: Any) -> bool:
+    """Say whether there is a null anywhere in a JSON value."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return value is None
+    return any(item is None or (type(item) in _CONTAINERS and has_null(item)) for item in value)
 
 
 def without_nulls(value: Any, schema: Schema) -> Any:

@@ -8,6 +8,8 @@ to the manager `before-first-apply`. Rules: structured-merge-diff `merge.Updater
 from __future__ import annotations
 
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any, Final
 
 import attrs
@@ -25,7 +27,7 @@ from orchestra.api.managed.entries import (
 )
 from orchestra.api.managed.fieldset import EMPTY, FieldSet
 from orchestra.api.managed.merge import merge, remove, with_named_parents
-from orchestra.api.managed.nulls import without_nulls
+from orchestra.api.managed.nulls import has_null, without_nulls
 from orchestra.api.managed.steps import MISSING
 from orchestra.api.patch import json_equal
 from orchestra.api.schema import Schema
@@ -100,18 +102,20 @@ def apply_document(
         first = attrs.evolve(writer, manager=BEFORE_FIRST_APPLY)
         entries = _updated(entries, compare({}, before, schema).without(writer.ignored), first)
     identity = writer.identity("Apply")
-    known = entries.get(identity)
-    own = Entry(stated, writer.api_version, known.time if known else "")
+    known = entries.pop(identity, None)
+    owned = stated - BOOKKEEPING
+    own = Entry(owned, writer.api_version, known.time if known else "")
     merged = merge(before, applied, schema)
-    if known is not None and known.fields - stated:
-        merged = _pruned(merged, known.fields, {**entries, identity: own}, schema)
-    entries.pop(identity, None)
+    pruned = known is not None and known.fields != owned and bool(known.fields - owned)
+    if known is not None and pruned:
+        merged = _pruned(merged, known.fields, (stated, *(entry.fields for entry in entries.values())), schema)
     if merged is not before:
         entries = _taken(entries, compare(before, merged, schema).without(writer.ignored), force=force)
-        if live is None or not json_equal(before, merged):
+        if live is None or not (pruned and json_equal(before, merged)):
             own = attrs.evolve(own, time=writer.time)
-    entries[identity] = attrs.evolve(own, fields=stated - BOOKKEEPING)
-    return _with_entries(without_nulls(merged, schema), entries)
+    if pruned or has_null(applied):
+        merged = without_nulls(merged, schema)
+    return _with_entries(merged, {**entries, identity: own})
 
 
 def track_update(
@@ -206,15 +210,13 @@ def _updated(entries: Entries, comparison: Comparison, writer: Writer) -> Entrie
     return capped(result)
 
 
-def _pruned(merged: Document, last: FieldSet, entries: Entries, schema: Schema) -> Document:
+def _pruned(merged: Document, last: FieldSet, owners: tuple[FieldSet, ...], schema: Schema) -> Document:
     """Return `merged` without the fields that its manager applied last and nobody, itself included, owns any more."""
 
     def parents(fields: FieldSet) -> FieldSet:
         return FieldSet(with_named_parents(fields.fields, schema))
 
-    owned = EMPTY
-    for entry in entries.values():
-        owned |= entry.fields
+    owned = reduce(or_, owners)
     everything = parents(all_stated(merged, schema))
     dropped = _removed(merged, parents(last), schema)
     rest = parents(all_stated(dropped, schema)) | parents(owned)

@@ -28,7 +28,8 @@ class StepError(Exception):
 
 def item_step(item: Any, schema: Schema) -> str:
     """Return the step of an item of the list that `schema` describes; raises StepError when it has none."""
-    if schema.list_type == "set":
+    keys = schema.words.get("list_keys")
+    if keys is None:
         if not isinstance(item, _SCALAR_TYPES):
             raise StepError(f"associative list without keys has an element that's {_article(item)}")
         return value_step(item)
@@ -36,7 +37,6 @@ def item_step(item: Any, schema: Schema) -> str:
         raise StepError("associative list with keys may not have a null element")
     if not isinstance(item, dict):
         raise StepError("associative list with keys may not have non-map elements")
-    keys = schema.list_keys
     if len(keys) == 1 and type(item.get(keys[0])) is str:
         return key_step((keys[0], item[keys[0]]))
     pairs = []
