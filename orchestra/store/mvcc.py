@@ -262,7 +262,11 @@ class Engine:
 
     def _choose(self, request: Txn, view: int) -> list[bool]:
         """Return which branch each txn takes, outermost first: all compares look at the state before the txn."""
-        chosen = all(self._holds(compare, view) for compare in request.compare) if request.compare else True
+        chosen = True
+        for compare in request.compare:
+            if not self._holds(compare, view):
+                chosen = False
+                break
         path = [chosen]
         for op in request.success if chosen else request.failure:
             if type(op) is Txn:

@@ -54,15 +54,20 @@ def is_read_only(request: Txn) -> bool:
 def check_txn(request: Txn) -> None:
     """Raise `InvalidTxn` if no store may accept `request`."""
     success, failure = request.success, request.failure
-    if len(success) == 1 and not failure and type(success[0]) is Put and len(request.compare) <= 1:
-        # By far the most frequent shape: one put, with or without a condition.
-        put = success[0]
-        _check_put(put)
-        if len(put.key) + len(put.value) > MAX_TXN_BYTES:
-            raise _too_large(len(put.key) + len(put.value))
-        for compare in request.compare:
-            _check_compare(compare)
-        return
+    if len(success) == 1 and type(success[0]) is Put and len(request.compare) <= 1:
+        other = failure[0] if len(failure) == 1 else None
+        if not failure or type(other) is Range:
+            # By far the most frequent shapes: one put, with or without a condition, and a look if that fails.
+            put = success[0]
+            _check_put(put)
+            size = len(put.key) + len(put.value)
+            if size > MAX_TXN_BYTES:
+                raise _too_large(size)
+            for compare in request.compare:
+                _check_compare(compare)
+            if type(other) is Range:
+                check_range(other)
+            return
     if (size := _check_shape(request)) > MAX_TXN_BYTES:
         raise _too_large(size)
     _written(request)

@@ -7,7 +7,7 @@ makes a writer wait: a watcher that reads too slowly is ended.
 
 from __future__ import annotations
 
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -21,29 +21,74 @@ CATCH_UP_EVENTS: Final = 4096
 """Events of the history that are looked at in one piece (a revision is never split)."""
 
 
+GroupKey: TypeAlias = tuple[bytes, bytes | None, bool, bool]
+"""Interval, and whether puts and deletes are wanted."""
+
+
+class WatchGroup:
+    """Live watches that want the same: what they are told is selected once, and one signal wakes them all."""
+
+    __slots__ = ("_deletes", "_high", "_low", "_puts", "changed", "watches")
+
+    def __init__(self, key: GroupKey) -> None:
+        self._low, self._high, self._puts, self._deletes = key
+        self.watches: dict[OpenWatch, None] = {}
+        self.changed = anyio.Event()
+
+    def select(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
+        """Return those of one revision's events that are wanted."""
+        low, high = self._low, self._high
+        found = [event for event in events if low <= event.kv.key and (high is None or event.kv.key < high)]
+        if not (self._puts and self._deletes):
+            found = [event for event in found if (self._deletes if event.is_delete else self._puts)]
+        return events if len(found) == len(events) else tuple(found)
+
+    def offer(self, events: tuple[Event, ...]) -> None:
+        """Tell all watches of one revision."""
+        wanted = self.select(events)
+        if wanted:
+            # A copy, because a watch that overflows leaves.
+            for watch in tuple(self.watches):
+                watch.offer(wanted)
+            self.wake()
+
+    def wake(self) -> None:
+        """Let every watch look whether there is something for it."""
+        self.changed.set()
+        self.changed = anyio.Event()
+
+
 class OpenWatch:
     """The `Watch` of a store that keeps its history in an `Engine`; also the context manager that opens it."""
 
     def __init__(self, hub: WatchHub, request: WatchRequest) -> None:
         self._hub = hub
-        self._low, self._high = interval(request.key, request.range_end)
-        self._request = request
-        self.single_key = None if request.range_end else request.key
-        self._all_types = request.puts and request.deletes
-        self._pending: list[Event] = []
+        self._buffer_events = request.buffer_events
+        self._start_revision = request.start_revision
+        self.key = request.key
+        self.single = not request.range_end
+        self.group_key: GroupKey = (*interval(request.key, request.range_end), request.puts, request.deletes)
+        self.group: WatchGroup | None = None
+        """Set while the watch is live: it has caught up with the history and is told of each revision."""
+        self._pending: list[tuple[Event, ...]] = []
+        self._waiting = 0
+        """How many events are pending."""
         self._next = 0
         """The first revision that this watch has not been told of."""
-        self._live = False
         self._error: StoreError | None = None
         self._progress = False
         self._idle = True
         """Whether nothing was delivered since the last periodic notice."""
-        self._waiter: anyio.Event | None = None
         self.revision = 0
 
     async def __aenter__(self) -> Self:
         """Open the watch. Raises `Compacted`."""
-        self._hub.open(self)
+        engine = self._hub.engine
+        self.revision = engine.revision
+        self._next = self._start_revision or engine.revision + 1
+        if self._next < engine.compact_revision:
+            raise Compacted(engine.compact_revision)
+        self._hub.open(self, live=self._next > engine.revision)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -56,54 +101,37 @@ class OpenWatch:
         """Return what has gathered, or wait for something."""
         # A reader that always finds something must not keep the others from running. This comes before anything is
         # taken, so that a cancelled reader loses nothing.
-        if self._pending or self._progress or not self._live:
+        if self._pending or self._progress or self.group is None:
             await checkpoint()
         while True:
             if self._error is not None:
                 raise self._error
-            if not self._live:
+            if self.group is None:
                 batch = self._catch_up()
                 if batch is not None:
                     return batch
                 await checkpoint()
             elif self._pending or self._progress:
-                events, self._pending = self._pending, []
-                self._progress = self._idle = False
-                return WatchBatch(self._hub.engine.revision, tuple(events))
+                return self._take(self._hub.engine.revision)
             else:
-                self._waiter = anyio.Event()
-                await self._waiter.wait()
+                await self.group.changed.wait()
 
     def request_progress(self) -> None:
         """See `Watch.request_progress`."""
         self._progress = True
         self._wake()
 
-    # Called by the hub
-
-    def start(self, engine: Engine) -> bool:
-        """Find where to begin; return whether that is now, without history to catch up with."""
-        self.revision = engine.revision
-        self._next = self._request.start_revision or engine.revision + 1
-        if self._next < engine.compact_revision:
-            raise Compacted(engine.compact_revision)
-        self._live = self._next > engine.revision
-        return self._live
-
     def offer(self, events: tuple[Event, ...]) -> None:
-        """Take the events of one revision that this watch wants."""
+        """Take wanted events of one revision; the group wakes the reader."""
         if events[0].kv.mod_revision < self._next:
             return
-        wanted = self._wanted(events)
-        if not wanted:
-            return
-        pending = self._pending
-        if pending and len(pending) + len(wanted) > self._request.buffer_events:
-            self.end(WatchOverflow(f"{len(pending)} events wait for the watcher of {self._request.key!r}"))
+        # A single revision always fits, or a reader could never get past it.
+        if self._waiting and self._waiting + len(events) > self._buffer_events:
+            self.end(WatchOverflow(f"{self._waiting} events wait for the watcher of {self.key!r}"))
             self._hub.remove(self)
             return
-        pending += wanted
-        self._wake()
+        self._pending.append(events)
+        self._waiting += len(events)
 
     def tick(self) -> None:
         """Send a notice if nothing was delivered since the last call."""
@@ -117,35 +145,28 @@ class OpenWatch:
         self._pending = []
         self._wake()
 
-    # Inside
-
     def _wake(self) -> None:
-        if self._waiter is not None:
-            self._waiter.set()
-            self._waiter = None
+        if self.group is not None:
+            self.group.wake()
 
-    def _wanted(self, events: tuple[Event, ...]) -> list[Event]:
-        low, high = self._low, self._high
-        found = [event for event in events if low <= event.kv.key and (high is None or event.kv.key < high)]
-        if self._all_types:
-            return found
-        request = self._request
-        return [event for event in found if (request.deletes if event.is_delete else request.puts)]
+    def _take(self, revision: int) -> WatchBatch:
+        pending, self._pending = self._pending, []
+        self._waiting = 0
+        self._progress = self._idle = False
+        events = pending[0] if len(pending) == 1 else tuple(event for events in pending for event in events)
+        return WatchBatch(revision, events)
 
     def _catch_up(self) -> WatchBatch | None:
         """Go on through the history; return what was found there, None if nothing was yet."""
-        found: list[Event] = []
         engine = self._hub.engine
+        select = WatchGroup(self.group_key).select
         for events in engine.events_from(self._next, CATCH_UP_EVENTS):
             self._next = events[0].kv.mod_revision + 1
-            found += self._wanted(events)
+            if wanted := select(events):
+                self._pending.append(wanted)
         if self._next > engine.revision:
-            self._live = True
-            self._hub.add(self)
-        if not found and not self._progress:
-            return None
-        self._progress = self._idle = False
-        return WatchBatch(self._next - 1, tuple(found))
+            self._hub.join(self)
+        return self._take(self._next - 1) if self._pending or self._progress else None
 
 
 class WatchHub:
@@ -154,45 +175,47 @@ class WatchHub:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._open: dict[OpenWatch, None] = {}
-        self._of_key: dict[bytes, dict[OpenWatch, None]] = {}
-        """Live watches of single keys, by key; with thousands of them a write must not look at each."""
-        self._of_range: dict[OpenWatch, None] = {}
+        self._of_key: dict[bytes, dict[GroupKey, WatchGroup]] = {}
+        """Groups that watch a single key, by key: with thousands of them a write must not look at each."""
+        self._of_range: dict[GroupKey, WatchGroup] = {}
 
-    def open(self, watch: OpenWatch) -> None:
-        """Begin a watch."""
-        if watch.start(self.engine):
-            self.add(watch)
+    def open(self, watch: OpenWatch, *, live: bool) -> None:
+        """Begin a watch; a live one has no history to catch up with."""
         self._open[watch] = None
+        if live:
+            self.join(watch)
 
-    def add(self, watch: OpenWatch) -> None:
+    def join(self, watch: OpenWatch) -> None:
         """Tell a watch of what is published from now on."""
-        key = watch.single_key
-        if key is None:
-            self._of_range[watch] = None
-        else:
-            self._of_key.setdefault(key, {})[watch] = None
+        groups = self._of_key.setdefault(watch.key, {}) if watch.single else self._of_range
+        group = groups.get(watch.group_key)
+        if group is None:
+            group = groups[watch.group_key] = WatchGroup(watch.group_key)
+        group.watches[watch] = None
+        watch.group = group
 
     def remove(self, watch: OpenWatch) -> None:
         """Forget a watch, if it is known."""
         self._open.pop(watch, None)
-        self._of_range.pop(watch, None)
-        key = watch.single_key
-        if key is not None and key in self._of_key:
-            self._of_key[key].pop(watch, None)
-            if not self._of_key[key]:
-                del self._of_key[key]
+        group = watch.group
+        if group is None:
+            return
+        group.watches.pop(watch, None)
+        groups = self._of_key.get(watch.key, {}) if watch.single else self._of_range
+        if not group.watches and groups.get(watch.group_key) is group:
+            del groups[watch.group_key]
+            if watch.single and not groups:
+                del self._of_key[watch.key]
 
     def publish(self, events: tuple[Event, ...]) -> None:
         """Tell the watchers of one revision."""
         if self._of_range:
-            for watch in tuple(self._of_range):
-                watch.offer(events)
+            for group in tuple(self._of_range.values()):
+                group.offer(events)
         if self._of_key:
-            told: dict[OpenWatch, None] = {}
-            for event in events:
-                told.update(self._of_key.get(event.kv.key, ()))
-            for watch in told:
-                watch.offer(events)
+            for key in {event.kv.key: None for event in events}:
+                for group in tuple(self._of_key.get(key, {}).values()):
+                    group.offer(events)
 
     def tick(self) -> None:
         """Send progress notices to those that were told nothing since the last call."""
