@@ -1,0 +1,250 @@
+"""`ControlPlane`: store, server, controllers, scheduler and nodes composed into one running whole. Read this first.
+
+    store -> APIServer -> informers -> controllers, scheduler, node agents
+
+Each part is handed what it needs and owns nothing of the others. Starting is nesting: a part is ready before the
+next one begins, and stopping goes the same way back, so that node agents end their containers while there is still
+a server to report to.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from orchestra._log import get_logger
+from orchestra.api.scheme import Scheme
+from orchestra.apiserver import Admission, APIServer, Authorizer
+from orchestra.clock import Clock, SystemClock
+from orchestra.controller import Controller, EventRecorder, Manager, Part, SharedInformers, Surroundings
+from orchestra.controller.supervise import Supervisor
+from orchestra.errors import StoreError
+from orchestra.lifecycle import lifecycle_controllers
+from orchestra.network import (
+    AddressBlock,
+    BlockClaim,
+    ServiceProxy,
+    claim_block,
+    claim_free_block,
+    endpoints_controller,
+    node_ipam_controller,
+)
+from orchestra.node import NodeAgent
+from orchestra.scheduler import Scheduler
+from orchestra.store import MemoryStore, Store
+from orchestra.workloads import deployment_controller, replicaset_controller
+
+if TYPE_CHECKING:
+    from orchestra.apiserver.interface import Front
+
+BLOCK_KEY = b"/orchestra/cluster-addresses"
+"""Where the store remembers the plane's block of addresses: running containers and Services have some of it."""
+
+log = get_logger("plane")
+
+
+def default_controllers() -> tuple[Controller[Any] | Part, ...]:
+    """Return the controllers that keep the built-in kinds, new ones at each call."""
+    return (
+        deployment_controller(),
+        replicaset_controller(),
+        endpoints_controller(),
+        *lifecycle_controllers(),
+    )
+
+
+class ControlPlane:
+    """A control plane in one process; a context manager that is open while the plane runs.
+
+    Every argument has a default: a `MemoryStore`, a `Scheduler`, `default_controllers()` and one node whose
+    containers are processes of this machine. `network` gives Services and Pods addresses of their own
+    (`127.N.0.0/16`; a certain block can be named) and carries the connections of Services; without it nodes make do
+    with one address. `fronts` are the doors through which others reach the server. `server_options` are further
+    arguments of `APIServer`.
+
+    When the store or the server fails the context ends with that error; any other part is restarted after a pause,
+    which `health()` tells of.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store | None = None,
+        scheduler: Scheduler | None = None,
+        controllers: Iterable[Controller[Any] | Part] | None = None,
+        nodes: Iterable[NodeAgent] | None = None,
+        scheme: Scheme | None = None,
+        clock: Clock | None = None,
+        network: bool | str = True,
+        authorizer: Authorizer | None = None,
+        admission: Sequence[Admission] = (),
+        fronts: Iterable[Front] = (),
+        **server_options: Any,
+    ) -> None:
+        self.store = store if store is not None else MemoryStore()
+        self.clock = clock or SystemClock()
+        self.nodes = (NodeAgent("node-0"),) if nodes is None else tuple(nodes)
+        self._scheduler = scheduler if scheduler is not None else Scheduler()
+        self._controllers = tuple(default_controllers() if controllers is None else controllers)
+        self._network = network
+        self._fronts = tuple(fronts)
+        self._server_options: dict[str, Any] = {
+            "scheme": scheme,
+            "clock": self.clock,
+            "authorizer": authorizer,
+            "admission": admission,
+            **server_options,
+        }
+        self._server: APIServer | None = None
+        self._manager: Manager | None = None
+        self._supervisors: list[Supervisor] = []
+        self._tasks: TaskGroup | None = None
+        self._stop = anyio.Event()
+
+    @property
+    def client(self) -> APIServer:
+        """The way to read and write, while the plane runs."""
+        if self._server is None:
+            raise StoreError("the control plane is not running: use it inside `async with plane:`")
+        return self._server
+
+    @property
+    def manager(self) -> Manager:
+        """The manager of the controllers, while the plane runs."""
+        if self._manager is None:
+            raise StoreError("the control plane is not running: use it inside `async with plane:`")
+        return self._manager
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Run until cancelled; a stop is orderly, even when it comes as a cancellation."""
+        self._stop = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._note_cancellation)
+            await tasks.start(self._compose)
+            task_status.started()
+
+    async def __aenter__(self) -> Self:
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        try:
+            await self._tasks.start(self.run)
+        except BaseException as error:
+            await self._leave(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._leave(kind, error, trace)
+
+    async def _leave(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        tasks, self._tasks = self._tasks, None
+        if tasks is None:
+            return None
+        tasks.cancel_scope.cancel()
+        try:
+            if isinstance(error, anyio.get_cancelled_exc_class()):
+                return await tasks.__aexit__(kind, error, trace)
+            await tasks.__aexit__(None, None, None)
+        except BaseExceptionGroup as group:
+            raise _only(group) from None
+        return None
+
+    async def _note_cancellation(self) -> None:
+        """Turn the cancellation of the plane into its orderly stop."""
+        try:
+            await anyio.Event().wait()
+        finally:
+            self._stop.set()
+
+    async def _compose(self, *, task_status: TaskStatus[None]) -> None:
+        """Start everything, wait for the stop, and take it down in reverse order."""
+        with anyio.CancelScope(shield=True):
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(self.store)
+                claim = await self._claim_addresses(stack)
+                options = dict(self._server_options)
+                if claim is not None:
+                    options |= {"service_cidr": claim.block.service_cidr, "allow_loopback_endpoints": True}
+                server = self._server = APIServer(self.store, **options)
+                async with anyio.create_task_group() as servers:
+                    await servers.start(server.run)
+                    async with anyio.create_task_group() as loops:
+                        await self._run_loops(server, claim, loops, task_status)
+                        loops.cancel_scope.cancel()
+                    servers.cancel_scope.cancel()
+                log.info("stopped")
+
+    async def _run_loops(
+        self, server: APIServer, claim: BlockClaim | None, loops: TaskGroup, task_status: TaskStatus[None]
+    ) -> None:
+        """Run controllers and scheduler, and inside of them the nodes and the doors, until the stop."""
+        informers = SharedInformers(server, clock=self.clock)
+        recorder = EventRecorder(server, clock=self.clock)
+        await loops.start(informers.run)
+        await loops.start(recorder.run)
+        network: list[Controller[Any] | Part] = []
+        if claim is not None:
+            network = [node_ipam_controller(claim.block.pod_cidrs()), ServiceProxy()]
+        self._manager = Manager(
+            server,
+            clock=self.clock,
+            controllers=[*self._controllers, *network, self._scheduler],
+            informers=informers,
+            recorder=recorder,
+        )
+        await loops.start(self._manager.run)
+        surroundings = Surroundings(client=server, informers=informers, clock=self.clock, recorder=recorder)
+        async with anyio.create_task_group() as agents:
+            agents.start_soon(self._cancel_at_stop, agents)
+            self._supervisors = [self._node(node, surroundings, claim is not None) for node in self.nodes]
+            for supervisor in self._supervisors:
+                agents.start_soon(supervisor.run, name=supervisor.name)
+            for supervisor in self._supervisors:
+                await supervisor.wait_ready()
+            for front in self._fronts:
+                await agents.start(front.run, server)
+            log.info("ready", nodes=len(self.nodes))
+            task_status.started()
+
+    def _node(self, node: NodeAgent, surroundings: Surroundings, networked: bool) -> Supervisor:
+        if node.pod_network is None:
+            node.pod_network = networked
+
+        async def start(*, task_status: TaskStatus[None]) -> None:
+            await node.run(surroundings, task_status=task_status)
+
+        return Supervisor(f"node {node.name}", start, self.clock)
+
+    async def _cancel_at_stop(self, agents: TaskGroup) -> None:
+        await self._stop.wait()
+        agents.cancel_scope.cancel()
+
+    async def _claim_addresses(self, stack: AsyncExitStack) -> BlockClaim | None:
+        """Claim the block of addresses that the store remembers, or a free one, and have the store remember it."""
+        if self._network is False:
+            return None
+        remembered = await self.store.get(BLOCK_KEY)
+        named = self._network if isinstance(self._network, str) else remembered.value.decode() if remembered else ""
+        if named:
+            return stack.enter_context(claim_block(AddressBlock.of(named)))
+        claim = stack.enter_context(claim_free_block(zlib.crc32(self.clock.uid().encode())))
+        await self.store.put(BLOCK_KEY, claim.block.cidr.encode())
+        return claim
+
+
+def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the one error in nested groups, or the group when there are several."""
+    inner: BaseException = group
+    while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
+        inner = inner.exceptions[0]
+    return inner
