@@ -31,8 +31,8 @@ if TYPE_CHECKING:
         unschedulable,
     )
     from orchestra.scheduler.nodetable import NodeRow, NodeTable
-    from orchestra.scheduler.podinfo import PodInfo
-    from orchestra.scheduler.profile import DEFAULT_PLUGINS, DEFAULT_SCHEDULER, Profile
+    from orchestra.scheduler.podinfo import DEFAULT_SCHEDULER, PodInfo
+    from orchestra.scheduler.profile import DEFAULT_PLUGINS, Profile
     from orchestra.scheduler.scheduler import Scheduler
     from orchestra.scheduler.view import Nodes
 
@@ -41,7 +41,7 @@ _EXPORTS = {
     "ClusterEvent": ".events",
     "CycleState": ".interface",
     "DEFAULT_PLUGINS": ".profile",
-    "DEFAULT_SCHEDULER": ".profile",
+    "DEFAULT_SCHEDULER": ".podinfo",
     "Diagnosis": ".diagnosis",
     "EventHint": ".events",
     "Harness": ".harness",

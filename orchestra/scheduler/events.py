@@ -76,10 +76,10 @@ class EventHint:
         """Return the hint of a plugin that cannot say more."""
         return EventHint(Resource.ANY, Action.ALL)
 
+    def concerns(self, event: ClusterEvent) -> bool:
+        """Say whether `event` is of the kind that this hint is about."""
+        return (self.resource is Resource.ANY or self.resource is event.resource) and bool(self.action & event.action)
+
     def matches(self, pod: Any, event: ClusterEvent) -> bool:
         """Say whether `event` may help `pod`."""
-        if self.resource is not Resource.ANY and self.resource is not event.resource:
-            return False
-        if not self.action & event.action:
-            return False
-        return self.helps is None or self.helps(pod, event)
+        return self.concerns(event) and (self.helps is None or self.helps(pod, event))

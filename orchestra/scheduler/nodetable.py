@@ -7,7 +7,7 @@ here, which write both and note in a journal which rows changed, so that cached 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import attrs
@@ -103,6 +103,7 @@ class NodeTable:
         self.index = PodIndex(self.capacity)
         self.services: dict[str, dict[str, Mapping[str, str]]] = {}
         self.owner_selectors: dict[tuple[str, str, str], Selector] = {}
+        self.asked_about: set[str | tuple[str, str, str]] = set()
         self._free: list[int] = []
         self._journal: list[int] = []
         self._journal_start = 0
@@ -134,6 +135,7 @@ class NodeTable:
             self._journal_start += JOURNAL_ROWS
 
     def _note_everything(self) -> None:
+        self.asked_about.clear()
         self._journal.append(1)
         self._reset_at = self.position
 
@@ -338,7 +340,8 @@ class NodeTable:
             del services[name]
         else:
             services[name] = selector
-        self._note_everything()
+        if namespace in self.asked_about:
+            self._note_everything()
 
     def set_owner_selector(self, kind: str, namespace: str, name: str, selector: Selector | None) -> None:
         """Note which Pods a workload selects; None when it is gone."""
@@ -349,7 +352,22 @@ class NodeTable:
             del self.owner_selectors[key]
         else:
             self.owner_selectors[key] = selector
-        self._note_everything()
+        if key in self.asked_about:
+            self._note_everything()
+
+    def default_selectors(
+        self, namespace: str, owner: tuple[str, str] | None
+    ) -> tuple[Iterable[Mapping[str, str]], Selector | None]:
+        """Return the selectors of a namespace's Services and of a workload in it.
+
+        Whoever asks is told when they change: what depends on them is computed anew.
+        """
+        self.asked_about.add(namespace)
+        if owner is None:
+            return self.services.get(namespace, {}).values(), None
+        key = (owner[0], namespace, owner[1])
+        self.asked_about.add(key)
+        return self.services.get(namespace, {}).values(), self.owner_selectors.get(key)
 
 
 def _same_for_scheduling(old: Node, new: Node) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from functools import cached_property, lru_cache
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import attrs
 
@@ -12,6 +12,9 @@ from orchestra.api.core.affinity import NodeSelectorTerm, PodAffinity, PodAffini
 from orchestra.api.core.pod import Pod, PodSpec
 from orchestra.api.selectors import NOTHING, Operator, Requirement, Selector, label_selector
 from orchestra.scheduler.resources import Requests, requests_of
+
+DEFAULT_SCHEDULER: Final = "default-scheduler"
+"""The name that Pods without `spec.schedulerName` ask for."""
 
 HostPort: TypeAlias = tuple[str, str, int]
 """Address, protocol and port that a Pod takes on its node; the address of all is `0.0.0.0`."""
@@ -77,6 +80,7 @@ class PodInfo:
         self.labels: Mapping[str, str] = meta.labels
         self.terminating = meta.deletion_timestamp is not None
         self.priority = spec.priority or 0
+        self.scheduler_name = spec.scheduler_name or DEFAULT_SCHEDULER
         facts = _facts(_Identity(spec))
         self.requests: Requests = facts.requests
         self.ports: tuple[HostPort, ...] = facts.ports

@@ -36,10 +36,7 @@ from orchestra.scheduler.plugins.nodes import (
     TaintToleration,
 )
 from orchestra.scheduler.plugins.topologyspread import PodTopologySpread
-from orchestra.scheduler.podinfo import PodInfo
-
-DEFAULT_SCHEDULER: Final = "default-scheduler"
-"""The name that Pods without `spec.schedulerName` ask for."""
+from orchestra.scheduler.podinfo import DEFAULT_SCHEDULER, PodInfo
 
 DEFAULT_PLUGINS: Final[tuple[Plugin, ...]] = (
     SchedulingGates(),

@@ -61,16 +61,12 @@ def default_selector(table: NodeTable, pod: PodInfo) -> Selector:
     Source: kube-scheduler `helper.DefaultSelector`.
     """
     labels: dict[str, str] = {}
-    for selector in table.services.get(pod.namespace, {}).values():
+    services, of_owner = table.default_selectors(pod.namespace, pod.owner)
+    for selector in services:
         if selector and all(pod.labels.get(key) == value for key, value in selector.items()):
             labels.update(selector)
     found = selector_from_labels(labels)
-    if pod.owner is not None:
-        kind, name = pod.owner
-        more = table.owner_selectors.get((kind, pod.namespace, name))
-        if more is not None:
-            found = Selector(found.requirements + more.requirements)
-    return found
+    return found if of_owner is None else Selector(found.requirements + of_owner.requirements)
 
 
 @attrs.frozen(eq=False)

@@ -1,0 +1,183 @@
+"""From changes of cached objects to the node table and the queue: what the scheduler knows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from orchestra.api.apps import ReplicaSet
+from orchestra.api.core.cluster import Namespace
+from orchestra.api.core.node import Node
+from orchestra.api.core.pod import Pod
+from orchestra.api.core.service import Service
+from orchestra.api.object import Object
+from orchestra.api.rules.conditions import is_terminal
+from orchestra.api.selectors import label_selector
+from orchestra.controller.interface import Change
+from orchestra.scheduler.events import Action, ClusterEvent, Resource
+from orchestra.scheduler.nodetable import NodeTable
+from orchestra.scheduler.podinfo import DEFAULT_SCHEDULER, PodInfo
+from orchestra.scheduler.profile import Profile
+from orchestra.scheduler.queue import SchedulingQueue
+
+Handler = Callable[[tuple[Change[Any], ...]], None]
+
+
+class Feed:
+    """Applies changes; `monotonic` tells the time and `wake` is called when there may be something to do."""
+
+    def __init__(
+        self,
+        table: NodeTable,
+        queue: SchedulingQueue,
+        profiles: Mapping[str, Profile],
+        monotonic: Callable[[], float],
+        wake: Callable[[], None],
+    ) -> None:
+        self._table = table
+        self._queue = queue
+        self._profiles = profiles
+        self._monotonic = monotonic
+        self._wake = wake
+
+    def handlers(self) -> tuple[tuple[type[Object], Handler], ...]:
+        """Return the kinds to follow, with what takes in their changes."""
+        return (
+            (Namespace, self._each(self._namespace)),
+            (Node, self._each(self._node)),
+            (Service, self._each(self._service)),
+            (ReplicaSet, self._each(self._replica_set)),
+            (Pod, self._each(self._pod)),
+        )
+
+    def _each(self, take_in: Callable[[Any, Any], None]) -> Handler:
+        def handle(changes: tuple[Change[Any], ...]) -> None:
+            for change in changes:
+                old, new = change.old, change.new
+                if old is not None and new is not None and old.metadata.uid != new.metadata.uid:
+                    take_in(old, None)
+                    old = None
+                take_in(old, new)
+            self._wake()
+
+        return handle
+
+    def _event(self, resource: Resource, action: Action, old: Any, new: Any) -> None:
+        self._queue.on_event(ClusterEvent(resource, action, old, new), self._monotonic())
+
+    # -- nodes and what lies around Pods
+
+    def _node(self, old: Node | None, new: Node | None) -> None:
+        if new is None:
+            assert old is not None
+            self._table.remove_node(old.metadata.name)
+            self._event(Resource.NODE, Action.DELETE, old, None)
+            return
+        self._table.set_node(new)
+        action = Action.ADD if old is None else node_action(old, new)
+        if action:
+            self._event(Resource.NODE, action, old, new)
+
+    def _namespace(self, old: Namespace | None, new: Namespace | None) -> None:
+        name = (new or old).metadata.name  # type: ignore[union-attr]
+        if new is not None and old is not None and old.metadata.labels == new.metadata.labels:
+            return
+        self._table.set_namespace(name, None if new is None else new.metadata.labels)
+        action = Action.DELETE if new is None else Action.ADD if old is None else Action.UPDATE_LABEL
+        self._event(Resource.NAMESPACE, action, old, new)
+
+    def _service(self, old: Service | None, new: Service | None) -> None:
+        meta = (new or old).metadata  # type: ignore[union-attr]
+        self._table.set_service(meta.namespace, meta.name, None if new is None else new.spec.selector or None)
+
+    def _replica_set(self, old: ReplicaSet | None, new: ReplicaSet | None) -> None:
+        if old is not None and new is not None and old.spec is new.spec:
+            return
+        meta = (new or old).metadata  # type: ignore[union-attr]
+        selector = None if new is None else label_selector(new.spec.selector)
+        self._table.set_owner_selector("ReplicaSet", meta.namespace, meta.name, selector)
+
+    # -- Pods
+
+    def _pod(self, old: Pod | None, new: Pod | None) -> None:
+        if new is None:
+            assert old is not None
+            self._gone(old)
+        elif new.spec.node_name:
+            self._assigned(old, new)
+        elif is_terminal(new):
+            self._queue.remove(new.metadata.uid or new.key)
+        else:
+            self._unassigned(old, new)
+
+    def _gone(self, old: Pod) -> None:
+        uid = old.metadata.uid or old.key
+        self._queue.remove(uid)
+        if uid in self._table.placed:
+            self._table.remove_pod(uid)
+            self._event(Resource.ASSIGNED_POD, Action.DELETE, old, None)
+
+    def _assigned(self, old: Pod | None, new: Pod) -> None:
+        uid = new.metadata.uid or new.key
+        if is_terminal(new):
+            self._gone(new)
+            return
+        known = self._table.placed.get(uid)
+        if old is not None and old.spec.node_name and known is not None and _same_for_others(old, new):
+            known[0].pod = new  # a report about its containers, as most changes are
+            return
+        self._queue.remove(uid)
+        self._table.set_pod(PodInfo(new), new.spec.node_name or "")
+        if old is None or not old.spec.node_name:
+            self._event(Resource.ASSIGNED_POD, Action.ADD, None, new)
+            return
+        action = assigned_pod_action(old, new)
+        if action:
+            self._event(Resource.ASSIGNED_POD, action, old, new)
+
+    def _unassigned(self, old: Pod | None, new: Pod) -> None:
+        if (new.spec.scheduler_name or DEFAULT_SCHEDULER) not in self._profiles:
+            return
+        uid = new.metadata.uid or new.key
+        if new.metadata.deletion_timestamp is not None:
+            self._queue.remove(uid)
+        elif uid not in self._table.assumed:  # else it is on its way to a node, and this news is older than that
+            self._queue.add(PodInfo(new), self._monotonic())
+        elif old is not None:
+            self._table.placed[uid][0].pod = new
+
+
+def _same_for_others(old: Pod, new: Pod) -> bool:
+    return (
+        old.spec is new.spec
+        and old.metadata.labels == new.metadata.labels
+        and old.metadata.deletion_timestamp == new.metadata.deletion_timestamp
+    )
+
+
+def node_action(old: Node, new: Node) -> Action:
+    """Return what of a node changed that a decision can depend on; no flag when nothing did."""
+    found = Action(0)
+    if old.status is not new.status and old.status.allocatable != new.status.allocatable:
+        found |= Action.UPDATE_ALLOCATABLE
+    if old.metadata.labels != new.metadata.labels:
+        found |= Action.UPDATE_LABEL
+    if old.spec is not new.spec and (
+        old.spec.taints != new.spec.taints or bool(old.spec.unschedulable) != bool(new.spec.unschedulable)
+    ):
+        found |= Action.UPDATE_TAINT
+    return found
+
+
+def assigned_pod_action(old: Pod, new: Pod) -> Action:
+    """Return what of a Pod on a node changed that can help another one; no flag when nothing did."""
+    found = Action(0)
+    if old.metadata.labels != new.metadata.labels or (
+        old.metadata.deletion_timestamp is None and new.metadata.deletion_timestamp is not None
+    ):
+        found |= Action.UPDATE_LABEL  # Pods that are being deleted no longer count for spreading
+    if old.spec is not new.spec:
+        before, after = PodInfo(old).requests, PodInfo(new).requests
+        if any(after.get(name) < value for name, value in before.amounts):
+            found |= Action.UPDATE_SCALE_DOWN
+    return found

@@ -1,0 +1,99 @@
+"""What the scheduler tells: Events, and the PodScheduled condition of Pods that fit nowhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+from orchestra._log import get_logger
+from orchestra.api.core.pod import Pod
+from orchestra.api.rules.conditions import condition
+from orchestra.api.times import format_time
+from orchestra.client.interface import Patch, PatchType
+from orchestra.errors import APIError
+from orchestra.scheduler.queue import QueuedPod
+
+if TYPE_CHECKING:
+    from orchestra.client.interface import Client
+    from orchestra.clock import Clock
+    from orchestra.controller.interface import Events, Recorder
+
+MAX_PENDING_REPORTS: Final = 10_000
+"""Pods whose condition waits to be written; the oldest is dropped, its next attempt reports again."""
+
+_log = get_logger("scheduler")
+
+
+class Reporter:
+    """Records Events at once, and writes conditions one after another in a task of its own."""
+
+    def __init__(self, client: Client, clock: Clock, recorder: Recorder) -> None:
+        self._client = client
+        self._clock = clock
+        self._recorder = recorder
+        self._events: dict[str, Events] = {}
+        self._pending: dict[str, tuple[Pod, str, str]] = {}
+        self._there_is_work = anyio.Event()
+
+    def bound(self, pod: QueuedPod, node: str) -> None:
+        """Tell that a Pod has a node."""
+        self._pending.pop(pod.info.uid, None)
+        _log.info("pod bound", pod=pod.info.key, node=node)
+        self._of(pod).normal(pod.info.pod, "Scheduled", f"Successfully assigned {pod.info.key} to {node}")
+
+    def refused(self, pod: QueuedPod, message: str) -> None:
+        """Tell that no node can run a Pod."""
+        self._of(pod).warning(pod.info.pod, "FailedScheduling", message)
+        self._set_condition(pod, "Unschedulable", message)
+
+    def failed(self, pod: QueuedPod, message: str) -> None:
+        """Tell that something went wrong on the way to a node."""
+        self._of(pod).warning(pod.info.pod, "FailedScheduling", message)
+        self._set_condition(pod, "SchedulerError", message)
+
+    def _of(self, pod: QueuedPod) -> Events:
+        name = pod.profile.name
+        events = self._events.get(name)
+        if events is None:
+            events = self._events[name] = self._recorder.events(name)
+        return events
+
+    def _set_condition(self, pod: QueuedPod, reason: str, message: str) -> None:
+        found = condition(pod.info.pod, "PodScheduled")
+        if found is not None and (found.status, found.reason, found.message) == ("False", reason, message):
+            self._pending.pop(pod.info.uid, None)
+            return
+        self._pending.pop(pod.info.uid, None)
+        if len(self._pending) >= MAX_PENDING_REPORTS:
+            self._pending.pop(next(iter(self._pending)))
+        self._pending[pod.info.uid] = (pod.info.pod, reason, message)
+        self._there_is_work.set()
+
+    async def run(self) -> None:
+        """Write conditions until cancelled."""
+        while True:
+            while self._pending:
+                pod, reason, message = self._pending.pop(next(iter(self._pending)))
+                await self._write(pod, reason, message)
+            self._there_is_work = anyio.Event()
+            await self._there_is_work.wait()
+
+    async def _write(self, pod: Pod, reason: str, message: str) -> None:
+        found = condition(pod, "PodScheduled")
+        since = found.last_transition_time if found is not None and found.status == "False" else None
+        new = {
+            "type": "PodScheduled",
+            "status": "False",
+            "lastProbeTime": None,
+            "lastTransitionTime": format_time(since or self._clock.now()),
+            "reason": reason,
+            "message": message,
+        }
+        meta = pod.metadata
+        patch = Patch(PatchType.STRATEGIC, {"metadata": {"uid": meta.uid}, "status": {"conditions": [new]}})
+        try:
+            await self._client.patch(Pod, meta.name, patch, namespace=meta.namespace, subresource="status")
+        except APIError as error:
+            # The Pod is gone or bound, or the server is busy: the next attempt reports again.
+            _log.warning("condition not written", pod=pod.key, error=str(error))
