@@ -5,10 +5,11 @@ A subclass says how a staged change becomes durable.
 
 from __future__ import annotations
 
+import gc
 import os
 from abc import abstractmethod
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
 from types import TracebackType
 from typing import Final, Self
@@ -48,6 +49,18 @@ SWEEP_REVISIONS: Final = 2_000
 
 EXPIRY_RETRY_SECONDS: Final = 1.0
 """After a lease could not be ended because the log refused it, it is tried again this much later."""
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Keep the garbage collector from running again and again over objects that are being loaded and all stay."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class LoopClock(SystemClock):
@@ -108,13 +121,16 @@ class EngineStore(Store):
         """Open the store."""
         if self._tasks is not None:
             raise StoreError("the store is open already")
-        contents = await self._open_log()
-        if contents is not None:
-            try:
-                self._engine = Engine.load(contents)
-            except CorruptStore as error:
-                await self._close_log()
-                raise self._corrupt(error) from error
+        with collector_paused():
+            contents = await self._open_log()
+            if contents is not None:
+                try:
+                    self._engine = Engine.load(contents)
+                except BaseException as error:
+                    await self._close_log()
+                    if isinstance(error, CorruptStore):
+                        raise self._corrupt(error) from error
+                    raise
         self._hub = WatchHub(self._engine)
         self._deadlines = Deadlines()
         for lease in self._engine.leases.values():
@@ -225,7 +241,7 @@ class EngineStore(Store):
     async def leases(self) -> tuple[int, ...]:
         """See `Store.leases`."""
         self._check_open()
-        return tuple(sorted(self._engine.leases))
+        return tuple(sorted(self._engine.published_leases()))
 
     def _extend(self, lease_id: int, ttl_seconds: int) -> None:
         deadline = self._clock.monotonic() + ttl_seconds
@@ -306,6 +322,6 @@ class EngineStore(Store):
         self._check_open()
         engine = self._engine
         kvs = tuple(engine.contents())
-        leases = {lease.id: lease.ttl_seconds for lease in engine.leases.values()}
+        leases = engine.published_leases()
         # The values are immutable, so the thread sees one revision whatever happens meanwhile.
         return await anyio.to_thread.run_sync(write_snapshot, path, engine.revision, kvs, leases)

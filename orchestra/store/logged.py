@@ -111,7 +111,7 @@ class LoggedStore(EngineStore):
         super().__init__(clock=clock)
         self._log = durable_log
         self._filling = _Batch()
-        self._writing = anyio.Lock()
+        self._writing = anyio.Lock(fast_acquire=True)
         """Held around every call of the log."""
         self._wake = anyio.Event()
 

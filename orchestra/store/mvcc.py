@@ -127,6 +127,16 @@ class Engine:
         """Yield the published keys as they are now, in order of their keys."""
         return iter(self._keyspace.scan(b"", None, self.revision)[0])
 
+    def published_leases(self) -> dict[int, int]:
+        """Return the whole time in seconds of each published lease, by id."""
+        leases = {lease.id: lease.ttl_seconds for lease in self.leases.values()}
+        for change in reversed(self._staged):
+            if change.granted is not None:
+                del leases[change.granted.id]
+            if change.revoked is not None:
+                leases[change.revoked.id] = change.revoked.ttl_seconds
+        return leases
+
     def hash(self, revision: int = 0) -> KeyspaceHash:
         """Hash the history that is readable up to `revision`."""
         revision = self._readable(revision, self.revision)

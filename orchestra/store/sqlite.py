@@ -24,6 +24,7 @@ class SQLiteStore(LoggedStore):
     `quota_bytes` bounds the file; beyond it txns fail with `CommitFailed` until a compaction makes room.
 
     All keys and their history since the last compaction are held in memory too, so reads never wait for the disk.
+    A million keys of 256 bytes take 0.8 GB of memory and 7 s to open, on two slow cores; both grow in proportion.
     """
 
     def __init__(

@@ -150,6 +150,7 @@ class EngineMachine(RuleBasedStateMachine):
     def leases_hold_their_keys(self) -> None:
         held = {lease.id: set(lease.keys) for lease in self.engine.leases.values()}
         newest = self.staged.revisions[-1].values()
+        assert set(self.engine.published_leases()) == self.published.leases
         assert held == {lease: {kv.key for kv in newest if kv.lease == lease} for lease in self.staged.leases}
 
     def _forget(self, dead: list[KeyValue]) -> None:

@@ -41,6 +41,15 @@ async def test_a_second_store_in_the_same_process_is_refused(tmp_path: Path) -> 
     await _make(path)
 
 
+async def test_an_opening_that_is_cancelled_lets_go_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.db"
+    for delay_seconds in (0.0, 0.0005, 0.002, 0.005, 0.01):
+        with anyio.move_on_after(delay_seconds):
+            async with SQLiteStore(path):
+                await anyio.sleep_forever()
+    await _make(path)
+
+
 async def test_a_program_that_opened_the_file_with_sqlite_is_named_as_the_reason(tmp_path: Path) -> None:
     path = tmp_path / "cluster.db"
     await _make(path)
