@@ -8,7 +8,7 @@ nothing but store its arguments.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import attrs
 
@@ -40,14 +40,14 @@ def _make_decoder(declared: Any) -> Decode:
     if plain is not declared:
         return decoder_of(plain)
     origin, arguments = get_origin(declared), get_args(declared)
-    if set(arguments) == {int, str} and origin is Union:
-        return SCALARS[int | str][0]
     if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
         return _list_decoder(decoder_of(arguments[0]), arguments[0])
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return _map_decoder(decoder_of(arguments[1]), arguments[1])
     if isinstance(declared, type) and issubclass(declared, Struct):
         return _struct_decoder(declared)
+    if origin is Literal:
+        return _literal_decoder(arguments)
     return _foreign_decoder(declared)
 
 
@@ -187,6 +187,15 @@ def _map_decoder(item: Decode, declared: Any) -> Decode:
     return decode_map
 
 
+def _literal_decoder(allowed: tuple[Any, ...]) -> Decode:
+    def decode_literal(value: Any) -> Any:
+        if not any(value == one and type(value) is type(one) for one in allowed):
+            raise DecodeError(f"must be one of {', '.join(map(repr, allowed))}, not {value!r}")
+        return value
+
+    return decode_literal
+
+
 def _foreign_decoder(declared: Any) -> Decode:
     # Only classes of users hold such types; cattrs costs more to import than all the rest of this package.
     import cattrs
@@ -196,7 +205,8 @@ def _foreign_decoder(declared: Any) -> Decode:
     def decode_by_cattrs(value: Any) -> Any:
         try:
             return converter.structure(value, declared)
-        except (cattrs.BaseValidationError, TypeError, ValueError, KeyError, AttributeError) as error:
+        except Exception as error:
+            # A user's own type raises what it likes: what it says of the value is the refusal.
             raise DecodeError(f"does not fit {declared}: {error}") from error
 
     return decode_by_cattrs
@@ -241,10 +251,11 @@ def _checked(cls: type[Struct]) -> Any:
 
 
 def _is_plain(item: attrs.Attribute[Any]) -> bool:
+    converter: Any = item.converter
     return (
         item.init
         and item.validator is None
-        and any(item.converter is known for known in (None, frozen_list, frozen_map))
+        and any(converter is known for known in (None, frozen_list, frozen_map))
         and item.default is not attrs.NOTHING
         and not isinstance(item.default, attrs.Factory)  # type: ignore[arg-type]
     )

@@ -7,15 +7,13 @@ PodSpec in a loop costs three times as much.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Union, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from orchestra.api.fields import FieldInfo, fields_of
-from orchestra.api.frozen import ABSENT_MAP, thaw
+from orchestra.api.frozen import ABSENT_LIST, ABSENT_MAP, thaw
 from orchestra.api.object import Object, Struct
 from orchestra.api.scalars import SCALARS, Encode
 from orchestra.api.schema import optional
-
-_FOREIGN = "foreign"
 
 
 class _Encoders(dict[type, Callable[[Any], dict[str, Any]]]):
@@ -60,12 +58,11 @@ def _field(index: int, info: FieldInfo, scope: dict[str, Any]) -> str:
     declared = optional(info.type)
     tests = ["value is not None"]
     if get_origin(declared) is tuple:
-        tests.append("value is not ()")
-        scope["empty"] = ()
-        tests[-1] = "value is not empty"
+        scope["no_list"] = ABSENT_LIST
+        tests.append("value is not no_list")
     elif isinstance(get_origin(declared), type) and issubclass(get_origin(declared), Mapping):
-        scope["absent"] = ABSENT_MAP
-        tests.append("value is not absent")
+        scope["no_map"] = ABSENT_MAP
+        tests.append("value is not no_map")
     if isinstance(info.default, Struct):
         scope[f"default{index}"] = info.default
         tests = [f"value is not default{index}"]
@@ -81,8 +78,6 @@ def _expression(declared: Any, value: str, scope: dict[str, Any]) -> str:
     if declared in SCALARS:
         return _call(SCALARS[declared][1], value, scope)
     origin, arguments = get_origin(declared), get_args(declared)
-    if set(arguments) == {int, str} and origin is Union:
-        return value
     if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
         item = _expression(optional(arguments[0]), "item", scope)
         return f"list({value})" if item == "item" else f"[{item} for item in {value}]"

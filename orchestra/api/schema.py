@@ -45,6 +45,7 @@ _SCALARS: dict[Any, tuple[str, str]] = {
     datetime: ("time", "v1.Time"),
     MicroTime: ("time", "v1.MicroTime"),
     Quantity: ("quantity", "resource.Quantity"),
+    int | str: ("int-or-string", "intstr.IntOrString"),
 }
 
 
@@ -164,8 +165,6 @@ def _schema(declared: Any, words: Mapping[str, Any]) -> Schema:
         if words.get("int32"):
             go = "int32"
         return Schema("scalar", declared, scalar, words.get("go", go), words)
-    if set(arguments) == {int, str} and not isinstance(origin, type):
-        return _int_or_string(declared, words)
     if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
         return Schema("list", declared, go=f"[]{_schema(arguments[0], _item_words(words)).go}", words=words)
     if isinstance(origin, type) and issubclass(origin, Mapping):
@@ -174,10 +173,6 @@ def _schema(declared: Any, words: Mapping[str, Any]) -> Schema:
         plain = struct_schema(declared)
         return Schema("struct", declared, go=plain.go, words=words) if words else plain
     return ANY
-
-
-def _int_or_string(declared: Any, words: Mapping[str, Any]) -> Schema:
-    return Schema("scalar", declared, "int-or-string", "intstr.IntOrString", words)
 
 
 def undeclared_fields(document: Mapping[str, Any], cls: type[Struct]) -> tuple[str, ...]:

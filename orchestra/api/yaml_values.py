@@ -57,7 +57,7 @@ def nodes_of(text: str) -> Iterator[yaml.Node]:
         line = min(error.problem_mark.line + 1 if error.problem_mark else 1, text.rstrip().count("\n") + 1)
         raise DecodeError(f"yaml: line {line}: {error.problem}") from None
     except yaml.YAMLError as error:
-        raise DecodeError(f"yaml: {error}") from None
+        raise DecodeError(f"yaml: {getattr(error, 'reason', error)}") from None
 
 
 def scalar(text: str) -> Any:
