@@ -164,6 +164,8 @@ def encode_sharing(obj: Object, known: Record | None) -> Document:
         value = getattr(obj, info.attribute)
         if name in old_document and value is getattr(old, info.attribute):
             document[name] = old_document[name]
+            if name == "metadata":  # who read this revision writes on condition that it is still the newest
+                document[name] = {**old_document[name], "resourceVersion": str(known.revision)}
         elif not info.is_absent(value):
             hook = encoder_of(info.type)
             document[name] = value if hook is None else hook(value)
