@@ -34,6 +34,7 @@ KEPT_FLAGS = 2 | 4 | 8 | 1024 | 2048
 
 COVER_ENTRIES = 10_000
 """Most entries of a directory that is covered; each costs a bind mount."""
+_KERNEL_FOLDERS = ("/proc/", "/sys/")
 
 
 class Mount(TypedDict):
@@ -67,7 +68,7 @@ def enter_namespace(slave: bool) -> None:
 
 
 def mount_all(mounts: list[Mount], staging: str) -> None:
-    """Make all `mounts`, outer ones first; `staging` is any directory, used to build a new root on.
+    """Make all `mounts`, outer ones first; `staging` is a directory (not one in /) to build a new root on.
 
     Raises `OSError` whose text names the mount that is impossible.
     """
@@ -127,6 +128,8 @@ class _View:
 
     def _cover(self, path: str) -> None:
         """Cover directory `path` by a tmpfs with the same entries."""
+        if f"{path}/".startswith(_KERNEL_FOLDERS):
+            raise OSError(f"a mount point cannot be made in {path}: it shows the kernel's state, not files")
         names = os.listdir(path)
         if len(names) > COVER_ENTRIES:
             raise OSError(f'mount below "{path}": the directory has more than {COVER_ENTRIES} entries')

@@ -57,12 +57,8 @@ def _become(role: bytes, fds: list[int]) -> None:
             os.set_inheritable(fd, False)
         with socket.socket(fileno=fds[0]) as reply:
             request = _read_request(reply)
-            if role == b"shim":
-                shim.run(request, reply)
-            elif role == b"rehearse":
-                helpers.rehearse(request, reply)
-            elif role == b"exec":
-                helpers.run_command(request, reply, fds[1], fds[2])
+            if request is not None:
+                _play(role, request, reply, fds[1:])
         status = 0
     except BaseException:  # noqa: BLE001 - a fork must never return into the loop; host.log has the trace
         traceback.print_exc()
@@ -70,12 +66,25 @@ def _become(role: bytes, fds: list[int]) -> None:
         os._exit(status)
 
 
-def _read_request(sock: socket.socket) -> dict[str, Any]:
+def _play(role: bytes, request: dict[str, Any], reply: socket.socket, streams: list[int]) -> None:
+    if role == b"shim":
+        shim.run(request, reply)
+    elif role == b"rehearse":
+        helpers.rehearse(request, reply)
+    elif role == b"exec":
+        helpers.run_command(request, reply, *streams)
+
+
+def _read_request(sock: socket.socket) -> dict[str, Any] | None:
+    """Return the request; None when the runtime went away, or was killed, before it had sent all of it."""
     sock.settimeout(REQUEST_SECONDS)
-    (length,) = HEAD.unpack(_read_exactly(sock, HEAD.size))
-    if length > REQUEST_BYTES:
-        raise ValueError(f"a request of {length} bytes is longer than {REQUEST_BYTES}")
-    request: dict[str, Any] = json.loads(_read_exactly(sock, length))
+    try:
+        (length,) = HEAD.unpack(_read_exactly(sock, HEAD.size))
+        if length > REQUEST_BYTES:
+            raise ValueError(f"a request of {length} bytes is longer than {REQUEST_BYTES}")
+        request: dict[str, Any] = json.loads(_read_exactly(sock, length))
+    except ConnectionError:
+        return None
     return request
 
 
