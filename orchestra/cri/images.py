@@ -14,9 +14,11 @@ import attrs
 from orchestra._proto.cri.v1 import api_pb2 as pb
 from orchestra.errors import RuntimeServiceError
 
-_REFERENCE = re.compile(
-    r"(?P<name>[A-Za-z0-9][A-Za-z0-9._:\[\]-]*(?:/[a-z0-9][a-z0-9._-]*)*)"
-    r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+_DOMAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(?::\d+)?|\[[0-9A-Fa-f:.]+\](?::\d+)?")
+_PATH = re.compile(
+    r"(?P<name>[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)*)"
+    r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?",
+    re.ASCII,
 )
 _LONGEST_REFERENCE = 1024
 
@@ -51,8 +53,8 @@ def resolve(reference: str) -> ImageRecord:
         domain, path = head, rest
     else:
         domain, path = "docker.io", reference
-    match = _REFERENCE.fullmatch(path)
-    if match is None or len(reference) > _LONGEST_REFERENCE or ":" in match["name"] or path != path.strip("/"):
+    match = _PATH.fullmatch(path)
+    if match is None or len(reference) > _LONGEST_REFERENCE or not _DOMAIN.fullmatch(domain):
         message = f'failed to parse image reference "{reference}": invalid reference format'
         raise RuntimeServiceError(message, code="InvalidArgument", reason="InvalidImageName")
     name = f"{domain}/{match['name']}"
