@@ -148,10 +148,11 @@ class Evaluation:
         if everywhere or not one_by_one:
             before = self.feasible
             self._combine()
-            moved = everywhere or not np.array_equal(before, self.feasible)
+            moved = not np.array_equal(before, self.feasible)
+            self._follow_scores(rows, moved=moved, one_by_one=one_by_one, everything=moved or not one_by_one)
         else:
             moved = self._combine_rows(rows)
-        self._follow_scores(rows, moved=moved, one_by_one=one_by_one)
+            self._follow_scores(rows, moved=moved, one_by_one=True, everything=False)
 
     # -- filters
 
@@ -289,8 +290,7 @@ class Evaluation:
         total[~self.feasible] = INFEASIBLE
         self.total = total
 
-    def _follow_scores(self, rows: tuple[int, ...], *, moved: bool, one_by_one: bool) -> None:
-        everything = not one_by_one
+    def _follow_scores(self, rows: tuple[int, ...], *, moved: bool, one_by_one: bool, everything: bool) -> None:
         for item in self._scores:
             plugin = item.plugin
             if plugin.reads_pods and not (one_by_one and item.by_row):
