@@ -77,6 +77,11 @@ class NodeLifecycle:
                 self._events.normal(node, "RegisteredNode", f"Node {name} event: Registered Node {name} in Controller")
             signs.see_status(node, now)
             self._workers.queue.add(name)
+        if any(_aliveness_changed(change) for change in changes):
+            # What nodes that are down may lose depends on how many others are.
+            for node in self._nodes.list():
+                if not node_health.is_alive(node):
+                    self._workers.queue.add(node.metadata.name)
         self._workers.wake()
 
     def _on_leases(self, changes: tuple[Change[Lease], ...]) -> None:
@@ -199,3 +204,8 @@ class NodeLifecycle:
         if body:
             patch = Patch(PatchType.MERGE, body)
             await self._env.client.patch(Node, node.metadata.name, patch, options=self._options)
+
+
+def _aliveness_changed(change: Change[Node]) -> bool:
+    before = change.old is not None and node_health.is_alive(change.old)
+    return before != (change.new is not None and node_health.is_alive(change.new))

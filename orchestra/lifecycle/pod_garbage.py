@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from anyio.abc import TaskStatus
 
 
+_ROUNDING_SECONDS = 0.001
+"""Periods and quarantine fall together: a sum of floats must not cost another period."""
+
+
 class PodGarbage:
     """A `Part` of the manager.
 
@@ -64,7 +68,7 @@ class PodGarbage:
         self._missing = {name: self._missing.get(name, now) for name in names}
         gone = []
         for name, since in self._missing.items():
-            if now - since < self._quarantine_seconds:
+            if now - since < self._quarantine_seconds - _ROUNDING_SECONDS:
                 continue
             try:
                 await surroundings.client.get(Node, name)

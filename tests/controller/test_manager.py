@@ -7,16 +7,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
-import attrs
 import pytest
 
-from orchestra.api.core import ConfigMap, Namespace, Pod, Secret
+from orchestra.api.core import ConfigMap, Pod, Secret
 from orchestra.api.object import ObjectMeta
 from orchestra.api.rules.owners import owner_reference
 from orchestra.apiserver import APIServer
-from orchestra.client.interface import DeleteOptions
 from orchestra.controller import Context, Controller, Key, Listers, Manager, Result, Surroundings, controller
-from orchestra.errors import ConfigurationError, Conflict, NotFound
+from orchestra.errors import ConfigurationError, Conflict
 from orchestra.testing import VirtualClock
 
 pytestmark = pytest.mark.virtual_time
@@ -124,9 +122,7 @@ async def test_a_reconciler_sees_its_own_writes_the_next_time(server: APIServer)
         children = ctx.lister(Secret).by_index("owner", obj.metadata.uid)
         cached.append(len(children))
         if not children:
-            meta = ObjectMeta(
-                generate_name="s-", namespace="default", owner_references=(owner_reference(obj),)
-            )
+            meta = ObjectMeta(generate_name="s-", namespace="default", owner_references=(owner_reference(obj),))
             await ctx.client.create(Secret(metadata=meta))
         return ctx.requeue(after=0.0) if len(cached) < 5 else None
 
