@@ -6,7 +6,7 @@ A deleted key is a version with `version` 0, so that a past revision can still b
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from operator import attrgetter
 
 from orchestra.store.model import KeyValue, Range, RangeResult
@@ -19,13 +19,18 @@ _mod_revision = attrgetter("mod_revision")
 class Keyspace:
     """Versions by key, oldest first; a key is in it as long as it has a version."""
 
-    __slots__ = ("_keys", "_versions", "live")
+    __slots__ = ("_gone", "_keys", "_versions")
 
     def __init__(self) -> None:
         self._versions: dict[bytes, list[KeyValue]] = {}
         self._keys = SortedKeys()
-        self.live = 0
+        self._gone = SortedKeys()
+        """Keys whose newest version is a delete: what exists is counted without looking at each key."""
+
+    @property
+    def live(self) -> int:
         """How many keys exist at the newest version of each."""
+        return len(self._keys) - len(self._gone)
 
     def latest(self, key: bytes) -> KeyValue | None:
         """Return the newest version of `key`, None if the key does not exist there."""
@@ -52,18 +57,23 @@ class Keyspace:
             self._versions[kv.key] = [kv]
             self._keys.add(kv.key)
         else:
+            if kv.version == 1:
+                self._gone.remove(kv.key)
             versions.append(kv)
-        if kv.version < 2:
-            self.live += 1 if kv.version else -1
+        if not kv.version:
+            self._gone.add(kv.key)
 
     def pop(self, key: bytes) -> None:
         """Take the newest version of `key` back."""
         versions = self._versions[key]
         kv = versions.pop()
+        if not kv.version:
+            self._gone.remove(key)
         if not versions:
-            self._drop(key)
-        if kv.version < 2:
-            self.live -= 1 if kv.version else -1
+            del self._versions[key]
+            self._keys.remove(key)
+        elif not versions[-1].version:
+            self._gone.add(key)
 
     def load(self, kvs: Iterator[KeyValue], compact_revision: int) -> list[KeyValue]:
         """Fill an empty keyspace with versions in the order of their revisions; return those found dead."""
@@ -76,9 +86,8 @@ class Keyspace:
                 versions[kv.key] = [kv]
         self._keys = SortedKeys(versions)
         suspects = [key for key, kept in versions.items() if len(kept) > 1 or not kept[0].version]
-        dead = [kv for key in suspects for kv in self.forget(key, compact_revision)]
-        self.live = sum(1 for kv in self.newest())
-        return dead
+        self._gone = SortedKeys(key for key in suspects if not versions[key][-1].version)
+        return [kv for key in suspects for kv in self.forget(key, compact_revision)]
 
     def newest(self) -> Iterator[KeyValue]:
         """Yield the newest version of each key that exists there, in no particular order."""
@@ -101,21 +110,29 @@ class Keyspace:
         if dead:
             del versions[:keep]
             if not versions:
-                self._drop(key)
+                del self._versions[key]
+                self._keys.remove(key)
+                self._gone.remove(key)
         return dead
 
-    def range(self, request: Range, revision: int, store_revision: int) -> RangeResult:
-        """Answer `request` at `revision`; the answer says that the store is at `store_revision`."""
+    def range(
+        self, request: Range, revision: int, store_revision: int, changed_since: Iterable[bytes] | None
+    ) -> RangeResult:
+        """Answer `request` at `revision`; the answer says that the store is at `store_revision`.
+
+        `changed_since` are the keys that changed after `revision`, None if those are too many to look at.
+        """
         if not request.range_end:
             kv = self.at(request.key, revision)
             found, count = ([kv], 1) if kv is not None else ([], 0)
         else:
+            low, high = interval(request.key, request.range_end)
             plain = request.sort_by == "key" and not request.descending and not _filters(request)
-            found, count = self.scan(
-                *interval(request.key, request.range_end),
-                revision,
-                0 if request.count_only else request.limit if plain and request.limit else None,
-            )
+            limit = 0 if request.count_only else request.limit if plain and request.limit else None
+            found = self.scan(low, high, revision, None if limit is None else limit + 1)
+            count = len(found)
+            if limit is not None and count > limit:
+                count = self.count(low, high, revision, changed_since)
         if request.count_only:
             return RangeResult(store_revision, (), False, count)
         if _filters(request):
@@ -123,25 +140,18 @@ class Keyspace:
         if request.sort_by != "key" or request.descending:
             found.sort(key=attrgetter(request.sort_by), reverse=request.descending)
         limit = request.limit
-        # A plain scan has stopped at the limit already; then only the count tells that there was more.
-        more = bool(limit) and (len(found) > limit or (len(found) == limit and not _filters(request) and count > limit))
+        more = bool(limit) and len(found) > limit
         if limit:
             del found[limit:]
         if request.keys_only:
             found = [KeyValue(kv.key, b"", kv.create_revision, kv.mod_revision, kv.version, kv.lease) for kv in found]
         return RangeResult(store_revision, tuple(found), more, count)
 
-    def scan(
-        self, low: bytes, high: bytes | None, revision: int, limit: int | None = None
-    ) -> tuple[list[KeyValue], int]:
-        """Return the keys of an interval at `revision`, at most `limit` of them, and how many there are."""
+    def scan(self, low: bytes, high: bytes | None, revision: int, limit: int | None = None) -> list[KeyValue]:
+        """Return the keys of an interval at `revision`, in order; with `limit`, at least that many of them."""
         versions = self._versions
         found: list[KeyValue] = []
-        count = 0
         for chunk in self._keys.chunks(low, high):
-            if limit is not None and len(found) >= limit:
-                count += self._count(chunk, revision)
-                continue
             for key in chunk:
                 kv: KeyValue | None = versions[key][-1]
                 if kv.mod_revision > revision:  # type: ignore[union-attr]
@@ -150,10 +160,19 @@ class Keyspace:
                         continue
                 if kv.version:  # type: ignore[union-attr]
                     found.append(kv)  # type: ignore[arg-type]
-        if limit is not None and len(found) > limit:
-            count += len(found) - limit
-            del found[limit:]
-        return found, count + len(found)
+            if limit is not None and len(found) >= limit:
+                break
+        return found
+
+    def count(self, low: bytes, high: bytes | None, revision: int, changed_since: Iterable[bytes] | None) -> int:
+        """Return how many keys of an interval exist at `revision`."""
+        if changed_since is None:
+            return len(self.scan(low, high, revision))
+        count = self._keys.count(low, high) - self._gone.count(low, high)
+        for key in dict.fromkeys(changed_since):
+            if low <= key and (high is None or key < high):
+                count += (self.at(key, revision) is not None) - (self.latest(key) is not None)
+        return count
 
     def history(self, compact_revision: int, revision: int) -> Iterator[KeyValue]:
         """Yield all versions readable from `compact_revision` up to `revision`, in the order of keys and age."""
@@ -164,22 +183,6 @@ class Keyspace:
                 for kv in versions[start : bisect_right(versions, revision, key=_mod_revision)]:
                     if kv.version or kv.mod_revision >= compact_revision:
                         yield kv
-
-    def _count(self, chunk: list[bytes], revision: int) -> int:
-        versions = self._versions
-        count = 0
-        for key in chunk:
-            kv = versions[key][-1]
-            if kv.mod_revision <= revision:
-                if kv.version:
-                    count += 1
-            elif self.at(key, revision) is not None:
-                count += 1
-        return count
-
-    def _drop(self, key: bytes) -> None:
-        del self._versions[key]
-        self._keys.remove(key)
 
 
 def _filters(request: Range) -> bool:

@@ -38,13 +38,13 @@ from orchestra.store.model import (
     Txn,
     TxnResult,
 )
-from orchestra.store.rules import check_range, check_txn, interval
+from orchestra.store.rules import check_lease, check_range, check_txn, interval
 
 FIRST_REVISION: Final = 1
 """The revision of an empty store, as in etcd."""
 
-MAX_LEASE_TTL_SECONDS: Final = 9_000_000_000
-"""etcd's own bound."""
+MAX_LOOK_BACK: Final = 1_000
+"""Revisions that are looked through to count keys at a revision before the newest; further back keys are counted."""
 
 _OPERATORS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "=": operator.eq,
@@ -125,7 +125,7 @@ class Engine:
 
     def contents(self) -> Iterator[KeyValue]:
         """Yield the published keys as they are now, in order of their keys."""
-        return iter(self._keyspace.scan(b"", None, self.revision)[0])
+        return iter(self._keyspace.scan(b"", None, self.revision))
 
     def published_leases(self) -> dict[int, int]:
         """Return the whole time in seconds of each published lease, by id."""
@@ -168,10 +168,7 @@ class Engine:
 
     def stage_grant(self, lease_id: int, ttl_seconds: int) -> Staged:
         """Stage a new lease."""
-        if not 0 < ttl_seconds <= MAX_LEASE_TTL_SECONDS or lease_id <= 0:
-            raise InvalidTxn(
-                f"a lease needs an id above 0 and 1 to {MAX_LEASE_TTL_SECONDS} seconds, not {lease_id}, {ttl_seconds}"
-            )
+        check_lease(lease_id, ttl_seconds)
         if lease_id in self.leases:
             raise LeaseExists(f"lease {lease_id} already exists")
         lease = self.leases[lease_id] = Lease(lease_id, ttl_seconds)
@@ -258,9 +255,17 @@ class Engine:
             raise Compacted(self.compact_revision)
         return revision
 
-    def _range(self, request: Range, newest: int) -> RangeResult:
+    def _range(self, request: Range, newest: int, *, inside: bool = False) -> RangeResult:
         revision = self._readable(request.revision, newest) if request.revision else newest
-        return self._keyspace.range(request, revision, newest)
+        behind = self._log_start + len(self._log) - 1 - revision
+        # A read inside a txn that has changed something is ahead of the log, and sees all there is.
+        changed = None if behind > MAX_LOOK_BACK or (request.revision and inside) else self._changed_since(revision)
+        return self._keyspace.range(request, revision, newest, changed)
+
+    def _changed_since(self, revision: int) -> Iterator[bytes]:
+        for events in self._log[max(revision + 1 - self._log_start, 0) :]:
+            for event in events:
+                yield event.kv.key
 
     def _check_fence(self, fence: Fence | None, view: int) -> None:
         if fence is None:
@@ -274,9 +279,7 @@ class Engine:
         """Return which branch each txn takes, outermost first: all compares look at the state before the txn."""
         chosen = True
         for compare in request.compare:
-            if not self._holds(compare, view):
-                chosen = False
-                break
+            chosen = chosen and self._holds(compare, view)
         path = [chosen]
         for op in request.success if chosen else request.failure:
             if type(op) is Txn:
@@ -286,7 +289,7 @@ class Engine:
     def _holds(self, compare: Compare, view: int) -> bool:
         check, operand, target = _OPERATORS[compare.operator], compare.operand, compare.target
         if compare.range_end:
-            kvs = self._keyspace.scan(*interval(compare.key, compare.range_end), view)[0]
+            kvs = self._keyspace.scan(*interval(compare.key, compare.range_end), view)
             if kvs:
                 return all(check(getattr(kv, target), operand) for kv in kvs)
         else:
@@ -304,7 +307,7 @@ class Engine:
             if kind is Put:
                 results.append(self._put(op, view + 1, events))  # type: ignore[arg-type]
             elif kind is Range:
-                results.append(self._range(op, view + bool(events)))  # type: ignore[arg-type]
+                results.append(self._range(op, view + bool(events), inside=True))  # type: ignore[arg-type]
             elif kind is Delete:
                 results.append(self._delete(op, view + 1, events))  # type: ignore[arg-type]
             else:
@@ -335,7 +338,7 @@ class Engine:
 
     def _delete(self, op: Delete, revision: int, events: list[Event]) -> DeleteResult:
         if op.range_end:
-            doomed = self._keyspace.scan(*interval(op.key, op.range_end), revision)[0]
+            doomed = self._keyspace.scan(*interval(op.key, op.range_end), revision)
         else:
             kv = self._keyspace.latest(op.key)
             doomed = [kv] if kv is not None else []

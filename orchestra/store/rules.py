@@ -24,6 +24,9 @@ from orchestra.store.model import (
 
 Interval: TypeAlias = tuple[bytes, bytes | None]
 
+MAX_LEASE_TTL_SECONDS: Final = 9_000_000_000
+"""etcd's own bound."""
+
 _TARGETS: Final[dict[str, type]] = {
     "value": bytes,
     "version": int,
@@ -79,6 +82,14 @@ def check_range(request: Range) -> None:
         raise InvalidTxn("key is not provided")
     if request.limit < 0 or request.revision < 0:
         raise InvalidTxn("a limit or revision cannot be negative")
+
+
+def check_lease(lease_id: int, ttl_seconds: int) -> None:
+    """Raise `InvalidTxn` if no store may grant such a lease."""
+    if not 0 < ttl_seconds <= MAX_LEASE_TTL_SECONDS or lease_id <= 0:
+        raise InvalidTxn(
+            f"a lease needs an id above 0 and 1 to {MAX_LEASE_TTL_SECONDS} seconds, not {lease_id}, {ttl_seconds}"
+        )
 
 
 def _too_large(size: int) -> InvalidTxn:

@@ -79,3 +79,16 @@ class SortedKeys:
                 return
             yield block[start:] if start else block
             place += 1
+
+    def count(self, low: bytes, high: bytes | None) -> int:
+        """Return how many keys there are from `low` up to and without `high`; looks at no block but the outer two."""
+        first, place = self._place(low)
+        last, end = (len(self._blocks), 0) if high is None else self._place(high)
+        if high is not None and high <= low:
+            return 0
+        return sum(len(block) for block in self._blocks[first:last]) - place + end
+
+    def _place(self, key: bytes) -> tuple[int, int]:
+        """Return the block that `key` is or would be in, and how many keys of that block come before it."""
+        block = bisect_left(self._lasts, key)
+        return block, bisect_left(self._blocks[block], key) if block < len(self._blocks) else 0

@@ -87,6 +87,18 @@ async def limits_count_and_more_agree(open_store: StoreFactory) -> None:
         for limit, expected in ((2, 2), (4, 4), (5, 5), (9, 5), (0, 5)):
             found = await store.range(Range(b"k", b"l", limit=limit))
             assert (len(found.kvs), found.more, found.count) == (expected, expected < 5, 5)
+        old = (await store.status()).revision
+        await store.delete(b"k1", b"k3")
+        await store.put(b"k9", b"")
+        for revision, count in ((0, 4), (old, 5), (old - 2, 3)):
+            page = await store.range(Range(b"k", b"l", revision=revision, limit=1))
+            assert (len(page.kvs), page.more, page.count) == (1, True, count)
+            counted = await store.range(Range(b"k", b"l", revision=revision, count_only=True))
+            assert (counted.kvs, counted.count) == ((), count)
+        within: tuple[Op, ...] = (Put(b"ka"), Delete(b"k9"), Put(b"kb"), Range(b"k", b"l", limit=2))
+        read = (await store.txn(Txn(success=within))).results[-1]
+        assert isinstance(read, RangeResult)
+        assert (len(read.kvs), read.more, read.count) == (2, True, 5)
         counted = await store.range(Range(b"k", b"l", count_only=True))
         assert (counted.kvs, counted.count, counted.more) == ((), 5, False)
 

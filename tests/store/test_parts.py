@@ -30,6 +30,8 @@ def test_sorted_keys_are_what_a_sorted_list_would_be(numbers: list[int], low: in
     inside = [key for chunk in keys.chunks(first, last) for key in chunk]
     assert inside == [key for key in model if first <= key < last]
     assert [key for chunk in keys.chunks(b"", None) for key in chunk] == model
+    assert keys.count(first, last) == len(inside)
+    assert keys.count(first, None) == len([key for key in model if key >= first])
 
 
 def test_blocks_of_keys_split_and_vanish() -> None:
