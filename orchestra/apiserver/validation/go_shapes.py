@@ -56,8 +56,8 @@ WeightedPodAffinityTerm: Weight i, PodAffinityTerm =PodAffinityTerm
 """
 
 _CONTAINER = """
-Container: Name s, Image s, Command [s, Args [s, WorkingDir s, Ports [ContainerPort, EnvFrom [EnvFromSource, Env [EnvVar,
- Resources =ResourceRequirements, ResizePolicy [ContainerResizePolicy, RestartPolicy ?,
+Container: Name s, Image s, Command [s, Args [s, WorkingDir s, Ports [ContainerPort, EnvFrom [EnvFromSource,
+ Env [EnvVar, Resources =ResourceRequirements, ResizePolicy [ContainerResizePolicy, RestartPolicy ?,
  RestartPolicyRules [ContainerRestartRule, VolumeMounts [VolumeMount, VolumeDevices [VolumeDevice,
  LivenessProbe *Probe, ReadinessProbe *Probe, StartupProbe *Probe, Lifecycle *Lifecycle, TerminationMessagePath s,
  TerminationMessagePolicy s, ImagePullPolicy s, SecurityContext *SecurityContext, Stdin b, StdinOnce b, TTY b
@@ -210,7 +210,7 @@ def _convert(field: _Field, value: Any) -> Any:
 
 
 def go_pod_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a PodSpec as the internal type holds it: what concerns the host's namespaces is in its security context."""
+    """Return a PodSpec as the internal type holds it: the host's namespaces are in its security context."""
     moved = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostUsers")
     context = {**(spec.get("securityContext") or {}), **{name: spec[name] for name in moved if name in spec}}
     return go_value("PodSpec", {**spec, "securityContext": context})
