@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -144,7 +145,7 @@ async def test_an_error_is_tried_again_later_and_later_and_shows_in_health(serve
     await server.create(config("a"))
     async with managing(server, broken) as manager:
         await until(lambda: len(times) == 8)
-        gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+        gaps = [after - before for before, after in itertools.pairwise(times)]
         assert gaps == pytest.approx([0.005 * 2**n for n in range(7)])
         problem = next(health.problem for health in manager.health() if "no way" in health.problem)
         assert problem.startswith("default/a failed")
