@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from orchestra._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from orchestra.cri.cleanup import remove_all
     from orchestra.cri.fake.runtime import FakeRuntime
     from orchestra.cri.fake.script import ContainerScript, ExecResult, PullResult, Script
     from orchestra.cri.interface import Probing, Runtime
@@ -29,6 +30,7 @@ _EXPORTS = {
     "Runtime": ".interface",
     "Script": ".fake.script",
     "UnimplementedRuntime": ".unimplemented",
+    "remove_all": ".cleanup",
 }
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "Runtime",
     "Script",
     "UnimplementedRuntime",
+    "remove_all",
 ]
 
 __getattr__ = lazy_exports(__name__, _EXPORTS)

@@ -20,7 +20,7 @@ import anyio
 import pytest
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
-from orchestra.cri import Runtime
+from orchestra.cri import Runtime, remove_all
 from orchestra.errors import RuntimeServiceError
 
 __all__ = ["COMMANDS", "RUNTIME_CHECKS", "Check", "RuntimeConformance", "RuntimeFactory"]
@@ -389,5 +389,4 @@ class RuntimeConformance:
             await check(open_runtime)
         finally:
             async with open_runtime() as runtime:
-                for sandbox in (await runtime.list_pod_sandbox(pb.ListPodSandboxRequest())).items:
-                    await runtime.remove_pod_sandbox(pb.RemovePodSandboxRequest(pod_sandbox_id=sandbox.id))
+                await remove_all(runtime)

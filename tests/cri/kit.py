@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
-from orchestra.cri import ProcessRuntime
+from orchestra.cri import ProcessRuntime, remove_all
 from orchestra.cri.process.host import proc
 from orchestra.testing.runtime_conformance import IMAGE, container_config, ended, sandbox_config
 
@@ -81,13 +81,8 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
         try:
             yield Bench(runtime, sandbox.pod_sandbox_id, logs)
         finally:
-            await remove_everything(runtime)
+            await remove_all(runtime)
     assert (root / "host.log").read_text() == ""
-
-
-async def remove_everything(runtime: ProcessRuntime) -> None:
-    for sandbox in (await runtime.list_pod_sandbox(pb.ListPodSandboxRequest())).items:
-        await runtime.remove_pod_sandbox(pb.RemovePodSandboxRequest(pod_sandbox_id=sandbox.id))
 
 
 def is_running(pid: int) -> bool:

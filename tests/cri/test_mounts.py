@@ -1,27 +1,22 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
-from orchestra.cri.process.host import mounts, proc
 from orchestra.errors import RuntimeServiceError
 from orchestra.testing.runtime_conformance import RUN_FOR_EVER
 from tests.cri.kit import bench
 
 
 def namespaces_are_permitted() -> bool:
-    pid = os.fork()
-    if pid == 0:
-        try:
-            mounts.enter_namespace(slave=False)
-        except OSError:
-            os._exit(1)
-        os._exit(0)
-    return proc.exit_code(os.waitpid(pid, 0)[1]) == 0
+    code = "from orchestra.cri.process.host import mounts; mounts.enter_namespace(slave=False)"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
 pytestmark = pytest.mark.skipif(not namespaces_are_permitted(), reason="this host permits no mount namespaces")
@@ -170,31 +165,28 @@ async def test_where_the_host_permits_no_namespace_a_mount_is_a_create_error(tmp
         await b.start(plain)
 
 
+UNPRIVILEGED = """
+import os, sys
+from orchestra.cri.process.host import mounts, proc
+
+os.setgroups([])
+os.setresgid(65534, 65534, 65534)
+os.setresuid(65534, 65534, 65534)
+proc.prctl(4, 1)  # PR_SET_DUMPABLE: changing the user without executing a program took it away
+mounts.enter_namespace(slave=False)
+wanted = mounts.Mount(source=sys.argv[1], target="/orchestra-test/x", readonly=True, slave=False)
+mounts.mount_all([wanted], sys.argv[2])
+sys.stdout.write(open("/orchestra-test/x/key").read() + str(os.getuid()))
+"""
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user to become")
-async def test_without_privileges_a_user_namespace_serves() -> None:
-    reader, writer = os.pipe()
+def test_without_privileges_a_user_namespace_serves() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         source, staging = volume(Path(folder)), volume(Path(folder), "staging")
-        pid = os.fork()
-        if pid == 0:
-            try:
-                os.setgroups([])
-                os.setresgid(65534, 65534, 65534)
-                os.setresuid(65534, 65534, 65534)
-                proc.prctl(4, 1)  # PR_SET_DUMPABLE: changing the user without executing a program took it away
-                mounts.enter_namespace(slave=False)
-                wanted = mounts.Mount(source=str(source), target="/orchestra-test/x", readonly=True, slave=False)
-                mounts.mount_all([wanted], str(staging))
-                os.write(writer, Path("/orchestra-test/x/key").read_bytes() + str(os.getuid()).encode())
-            except OSError as error:
-                os.write(writer, str(error).encode())
-            finally:
-                os._exit(0)
-        os.waitpid(pid, 0)
-    os.close(writer)
-    text = os.read(reader, 4096)
-    os.close(reader)
-    if b"unshare" in text:
+        command = [sys.executable, "-c", UNPRIVILEGED, str(source), str(staging)]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "unshare" in ended.stderr:
         pytest.skip("this host permits no user namespaces")
-    assert text == b"volume\n65534"
+    assert ended.stdout == "volume\n65534", ended.stderr

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
-from orchestra.cri import ProcessRuntime
+from orchestra.cri import ProcessRuntime, remove_all
 from orchestra.errors import ConfigurationError, RuntimeServiceError
 from orchestra.testing.runtime_conformance import RUN_FOR_EVER, container_config, ended, sandbox_config
 from tests.cri.kit import bench, is_running, processes_with
@@ -354,3 +354,17 @@ async def test_a_container_runs_within_25_milliseconds(tmp_path: Path) -> None:
             times.append(time.perf_counter() - begin)
         # The fastest third: the machine may be busy with something else.
         assert sorted(times)[3] < 0.025
+
+
+async def test_remove_all_ends_everything_with_its_grace_period(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        polite = await b.run(
+            "polite", "sh", "-c", "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.01; done"
+        )
+        await log_has(tmp_path / "logs/polite/0.log", "ready")
+        pid = (await b.facts(polite))["pid"]
+        await remove_all(b.runtime, timeout_seconds=20)
+        assert not is_running(pid)
+        assert b.log("polite") == "ready\nbye\n"
+        assert not (await b.runtime.list_pod_sandbox(pb.ListPodSandboxRequest())).items
+        assert list((tmp_path / "runtime/sandboxes").iterdir()) == []

@@ -12,11 +12,11 @@ import anyio
 import pytest
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
-from orchestra.cri import ProcessRuntime
+from orchestra.cri import ProcessRuntime, remove_all
 from orchestra.cri.process.host.shim import write_json
 from orchestra.errors import RuntimeServiceError
 from orchestra.testing.runtime_conformance import ended, run_sandbox, status_of
-from tests.cri.kit import Bench, bench, is_running, processes_with, remove_everything
+from tests.cri.kit import Bench, bench, is_running, processes_with
 
 CHILD = str(Path(__file__).with_name("plane_child.py"))
 KILLS = 8
@@ -55,7 +55,7 @@ async def test_containers_of_a_killed_plane_are_adopted_with_exit_codes_and_logs
             assert (await b.stop(runs, 20)).exit_code == 143
             assert not is_running(pid)
         finally:
-            await remove_everything(runtime)
+            await remove_all(runtime)
 
 
 async def test_nothing_starts_twice_or_is_lost_however_often_the_plane_is_killed(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ async def test_nothing_starts_twice_or_is_lost_however_often_the_plane_is_killed
             for path in (tmp_path / "starts").iterdir():
                 assert path.read_text() == "x\n", path
         finally:
-            await remove_everything(runtime)
+            await remove_all(runtime)
     assert processes_with(mark) == []
     assert (tmp_path / "runtime/host.log").read_text() == ""
 
@@ -140,7 +140,7 @@ async def test_after_a_reboot_everything_that_ran_has_ended_as_unknown(tmp_path:
         async with ProcessRuntime(root) as again:
             status = await status_of(again, container_id)
             assert (status.state, status.exit_code, status.reason) == (pb.CONTAINER_EXITED, 255, "Unknown")
-            await remove_everything(again)
+            await remove_all(again)
         await b.runtime.__aenter__()
 
 
@@ -195,4 +195,4 @@ async def test_addresses_are_kept_over_a_restart(tmp_path: Path) -> None:
             await run_sandbox(runtime, "third")
         await runtime.remove_pod_sandbox(pb.RemovePodSandboxRequest(pod_sandbox_id=first))
         await run_sandbox(runtime, "third")
-        await remove_everything(runtime)
+        await remove_all(runtime)

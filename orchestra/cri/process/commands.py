@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import anyio
 import attrs
@@ -35,6 +36,7 @@ async def run_command(link: ZygoteLink, folder: str, argv: list[str], timeout_se
         raise RuntimeServiceError(
             "failed to exec in container: the command is empty or has a NUL", code="InvalidArgument"
         )
+    answer: dict[str, Any] | None = None
     stdout, stderr = _Output(), _Output()
     request = {"dir": folder, "argv": argv, "timeout_seconds": timeout_seconds}
     try:

@@ -157,7 +157,10 @@ async def _read_to_end(sock: socket.socket) -> bytes:
     data = b""
     while len(data) <= ANSWER_BYTES:
         await anyio.wait_readable(sock)
-        part = sock.recv(ANSWER_BYTES)
+        try:
+            part = sock.recv(ANSWER_BYTES)
+        except BlockingIOError:
+            continue
         if not part:
             break
         data += part
