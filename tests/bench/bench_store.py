@@ -82,7 +82,7 @@ async def _fan_out(watchers: int) -> float:
         for _ in range(watchers):
             await tasks.start(read)
         latencies: list[float] = []
-        for number in range(100):
+        for number in range(300):
             seen.clear()
             start = time.perf_counter()
             await store.put(b"/k/%d" % number, VALUE)
