@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-import random
+from typing import Protocol
 
 import attrs
+
+
+class Chance(Protocol):
+    """The part of `random.Random` that jitter needs."""
+
+    def random(self) -> float:
+        """Return a number from 0 up to, but not including, 1."""
+        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -19,7 +27,7 @@ class Backoff:
     max_seconds: float = 1000.0
     jitter: float = 0.0
 
-    def delay_seconds(self, failures: int, chance: random.Random | None = None) -> float:
+    def delay_seconds(self, failures: int, chance: Chance | None = None) -> float:
         """Return how long to wait after `failures` failures in a row (1 is the first).
 
         Without `chance` there is no jitter. Zero or fewer failures need no wait.

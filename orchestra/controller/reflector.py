@@ -14,14 +14,13 @@ A watch that says nothing for `SILENCE_SECONDS` is asked for progress, and given
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 import attrs
 
 from orchestra.api.object import Object
-from orchestra.backoff import Backoff
+from orchestra.backoff import Backoff, Chance
 from orchestra.client.interface import EventType, WatchEvent
 from orchestra.controller.cache import Cache
 from orchestra.controller.interface import Change, key_of
@@ -138,7 +137,7 @@ class Reflector(Generic[O]):
         """Return how long to wait for the next batch before calling `silent`."""
         return ANSWER_SECONDS if self._asked else SILENCE_SECONDS
 
-    def silent(self, now: float, chance: random.Random) -> AskProgress | GiveUp:
+    def silent(self, now: float, chance: Chance) -> AskProgress | GiveUp:
         """Say what to do about a watch that has said nothing for `patience_seconds`."""
         if not self._asked:
             self._asked = True
@@ -146,7 +145,7 @@ class Reflector(Generic[O]):
         self._back_off("watch is silent", now, chance)
         return GiveUp()
 
-    def failed(self, error: Exception, now: float, chance: random.Random) -> None:
+    def failed(self, error: Exception, now: float, chance: Chance) -> None:
         """Take note that the list or the watch ended with `error`, and decide when to go on and how."""
         if isinstance(error, Expired):
             self._must_list = True
@@ -159,7 +158,7 @@ class Reflector(Generic[O]):
                 return
         self._back_off(str(error) or type(error).__name__, now, chance)
 
-    def _back_off(self, error: str, now: float, chance: random.Random) -> None:
+    def _back_off(self, error: str, now: float, chance: Chance) -> None:
         if self._watching_since is not None and now - self._watching_since >= STEADY_SECONDS:
             self.failures = 0
         self.failures += 1

@@ -15,11 +15,10 @@ Taking a key cancels what was scheduled for it: every attempt ends by saying ane
 from __future__ import annotations
 
 import heapq
-import random
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from orchestra.backoff import Backoff
+from orchestra.backoff import Backoff, Chance
 
 K = TypeVar("K", bound=Hashable)
 
@@ -82,7 +81,7 @@ class WorkQueue(Generic[K]):
             self._timers = [(at, order, item) for item, (at, order, _) in self._delayed.items()]
             heapq.heapify(self._timers)
 
-    def retry(self, key: K, now: float, *, priority: int = 0, chance: random.Random | None = None) -> float:
+    def retry(self, key: K, now: float, *, priority: int = 0, chance: Chance | None = None) -> float:
         """Ask for work on `key` after a failure and return the delay in seconds, which grows with each in a row."""
         failures = self._failures.get(key, 0) + 1
         self._failures[key] = failures
