@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from orchestra._log import get_logger
 from orchestra._proto.cri.v1 import api_pb2 as pb
+from orchestra._stop import cancel_at, orderly_stop
 from orchestra.api.core import Node, Pod, Service, Taint
 from orchestra.api.quantity import Quantity
 from orchestra.client.interface import LogOptions
@@ -80,16 +81,20 @@ class NodeAgent:
 
     async def run(self, surroundings: Surroundings, *, task_status: TaskStatus[None]) -> None:
         """Work until cancelled; ready when the node is registered and every Pod of it has its worker."""
-        async with AsyncExitStack() as stack:
+        # The runtime must still work when the agent is cancelled: its containers are to be ended, not abandoned.
+        async with orderly_stop() as stop, AsyncExitStack() as stack:
             root = self._root or Path(
                 stack.enter_context(tempfile.TemporaryDirectory(prefix=f"orchestra-{self.name}-"))
             )
             runtime = await stack.enter_async_context(self.runtime or ProcessRuntime(root=root))
             node, heartbeat = await self._context(surroundings, runtime, root)
-            registered = await heartbeat.register()
-            await stack.enter_async_context(surroundings.client.serve_node(self.name, _Logs(node, self._workers)))
             try:
                 async with anyio.create_task_group() as group:
+                    group.start_soon(cancel_at, stop, group.cancel_scope)
+                    registered = await heartbeat.register()
+                    await stack.enter_async_context(
+                        surroundings.client.serve_node(self.name, _Logs(node, self._workers))
+                    )
                     await self._start(group, surroundings, node, heartbeat, registered)
                     task_status.started()
             finally:
@@ -239,8 +244,8 @@ class NodeAgent:
                     worker.publish()
 
     async def _stop_containers(self, node: NodeContext) -> None:
-        """End every container within the grace period of its Pod; runs to its end although the agent is cancelled."""
-        with anyio.CancelScope(shield=True), anyio.move_on_after(MAX_STOP_SECONDS):
+        """End every container within the grace period of its Pod."""
+        with anyio.move_on_after(MAX_STOP_SECONDS):
             async with anyio.create_task_group() as group:
                 for worker in self._workers.values():
                     group.start_soon(_stop_pod, node, worker)

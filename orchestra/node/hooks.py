@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import anyio
-import h11
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
 from orchestra.api.core import Container, LifecycleHandler
 from orchestra.cri import Runtime
 from orchestra.errors import OrchestraError, RuntimeServiceError
+from orchestra.node import http
 from orchestra.node.probes import http_get
 
 
@@ -32,7 +32,7 @@ async def run_hook(runtime: Runtime, container: Container, hook: LifecycleHandle
     elif hook.http_get is not None:
         try:
             status, _ = await http_get(container, hook.http_get, ip)
-        except (OSError, ValueError, h11.ProtocolError, anyio.EndOfStream, anyio.BrokenResourceError) as error:
+        except (ValueError, *http.HTTP_ERRORS) as error:
             raise HookError(f"HTTP hook failed: {error}") from error
         if not 200 <= status < 400:
             raise HookError(f"HTTP hook failed with status code {status}")

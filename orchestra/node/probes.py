@@ -13,7 +13,6 @@ from typing import Protocol
 
 import anyio
 import attrs
-import h11
 from anyio.abc import ByteStream
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
@@ -21,9 +20,7 @@ from orchestra.api.core import Container, HTTPGetAction, Pod, Probe
 from orchestra.clock import Clock
 from orchestra.cri import Runtime
 from orchestra.errors import RuntimeServiceError
-
-MAX_BODY_BYTES = 10 * 1024
-"""How much of an HTTP answer is kept for messages."""
+from orchestra.node import http
 
 
 class Verdict(Enum):
@@ -103,7 +100,7 @@ class NodeProber:
                         return ProbeResult(Verdict.SUCCESS)
         except TimeoutError:
             return ProbeResult(Verdict.FAILURE, f"probe timed out after {timeout}s")
-        except (OSError, h11.ProtocolError, anyio.EndOfStream, anyio.BrokenResourceError) as error:
+        except http.HTTP_ERRORS as error:
             return ProbeResult(Verdict.FAILURE, _network_error(error))
         except ValueError as error:
             return ProbeResult(Verdict.UNKNOWN, str(error))
@@ -117,7 +114,7 @@ class NodeProber:
             if error.code == "DeadlineExceeded":
                 return ProbeResult(Verdict.FAILURE, f'command "{" ".join(command)}" timed out')
             return ProbeResult(Verdict.UNKNOWN, error.message)
-        output = (answer.stdout + answer.stderr)[:MAX_BODY_BYTES].decode("utf-8", "replace")
+        output = (answer.stdout + answer.stderr)[: http.MAX_BODY_BYTES].decode("utf-8", "replace")
         return ProbeResult(Verdict.FAILURE if answer.exit_code else Verdict.SUCCESS, output)
 
 
@@ -127,6 +124,8 @@ def _network_error(error: BaseException) -> str:
         cause = cause.__cause__
     if isinstance(cause, ConnectionRefusedError):
         return "connect: connection refused"
+    if isinstance(cause, anyio.EndOfStream):
+        return "EOF"
     return str(cause) or type(cause).__name__
 
 
@@ -149,26 +148,7 @@ async def http_get(container: Container, action: HTTPGetAction, ip: str) -> tupl
         headers = {k: v for k, v in headers.items() if k.lower() != header.name.lower()} | {header.name: header.value}
     secure = (action.scheme or "HTTP").upper() == "HTTPS"
     async with await _connect(host, port, secure=secure) as stream:
-        connection = h11.Connection(h11.CLIENT)
-        request = h11.Request(method="GET", target=action.path or "/", headers=list(headers.items()))
-        await stream.send((connection.send(request) or b"") + (connection.send(h11.EndOfMessage()) or b""))
-        status, body = 0, b""
-        while True:
-            event = connection.next_event()
-            if event is h11.NEED_DATA:
-                try:
-                    connection.receive_data(await stream.receive())
-                except anyio.EndOfStream:
-                    connection.receive_data(b"")
-            elif isinstance(event, h11.Response):
-                status = event.status_code
-            elif isinstance(event, h11.Data):
-                body += bytes(event.data)
-                if len(body) >= MAX_BODY_BYTES:
-                    break
-            elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
-                break
-        return status, body[:MAX_BODY_BYTES].decode("utf-8", "replace")
+        return await http.get(stream, action.path or "/", headers)
 
 
 async def _connect(host: str, port: int, *, secure: bool) -> ByteStream:

@@ -1,0 +1,1 @@
+"""`orchestra demo`: the main job end to end, every step verified by observation."""
