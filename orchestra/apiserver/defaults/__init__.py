@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         default_toleration_seconds,
         keep_priority,
     )
-    from orchestra.apiserver.defaults.canonical import canonical, presented
+    from orchestra.apiserver.defaults.canonical import canonical, presented, pruned
     from orchestra.apiserver.defaults.pod import default_pod_spec
     from orchestra.apiserver.defaults.qos import qos_class
 
@@ -34,6 +34,7 @@ __all__ = [
     "default_toleration_seconds",
     "keep_priority",
     "presented",
+    "pruned",
     "qos_class",
 ]
 
@@ -47,6 +48,7 @@ _EXPORTS = {
     "default_toleration_seconds": ".admission",
     "keep_priority": ".admission",
     "presented": ".canonical",
+    "pruned": ".canonical",
     "qos_class": ".qos",
 }
 __getattr__ = lazy_exports(__name__, _EXPORTS)

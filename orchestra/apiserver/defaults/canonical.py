@@ -1,9 +1,9 @@
 """One spelling for each meaning: what a document of a built-in kind loses before it is stored, and gains when shown.
 
 Kubernetes decodes a document into structs and writes it out again. `canonical` does what that does to a document:
-nulls, empty lists and maps, unknown fields, and zeros of fields that do not tell zero from absent are gone, amounts
-are in canonical form. `presented` adds what Go always writes: required fields, sub-objects that are no pointers.
-Both are driven by the classes, are pure, and return the same object when nothing changes.
+nulls, empty lists and maps, and zeros of fields that do not tell zero from absent are gone, amounts are in canonical
+form. `pruned` drops the fields that the class does not declare, and `presented` adds what Go always writes: required
+fields, sub-objects that are no pointers. All are driven by the classes, are pure, and leave their input alone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def canonical(document: Any, cls: type[Struct]) -> Any:
     table = _table(cls)
     changed: dict[str, Any] | None = None
     for name, value in document.items():
-        convert = table.get(name, _drop)
+        convert = table.get(name)
         new = _DROP if value is None else value if convert is None else convert(value)
         if new is value:
             continue
@@ -67,10 +67,6 @@ def rounded_amounts(amounts: Mapping[str, Any]) -> Mapping[str, Any]:
             amount = Quantity.from_milli(amount.milli_value(), amount.format)
         found[name] = str(amount)
     return amounts if found == amounts else found
-
-
-def _drop(_value: Any) -> Any:
-    return _DROP
 
 
 def _table(cls: type[Struct]) -> dict[str, Convert | None]:
@@ -148,6 +144,19 @@ def _convert_text_map(value: Any) -> Any:
     return value
 
 
+def pruned(document: Any, cls: type[Struct]) -> Any:
+    """Return `document` without the fields that its class does not declare, as Kubernetes stores it."""
+    if not isinstance(document, Mapping):
+        return document
+    fields = fields_of(cls)
+    own = ("apiVersion", "kind") if issubclass(cls, Object) else ()
+    return {
+        name: _within(value, _declared(fields[name].type), pruned) if name in fields else value
+        for name, value in document.items()
+        if name in fields or name in own
+    }
+
+
 def presented(document: Any, cls: type[Struct]) -> Any:
     """Return `document` with the fields that Go writes even where nothing is set; for answers over HTTP."""
     if not isinstance(document, Mapping):
@@ -158,16 +167,17 @@ def presented(document: Any, cls: type[Struct]) -> Any:
     fields = fields_of(cls)
     for name, value in result.items():
         if name in fields and isinstance(value, Mapping | list | tuple):
-            result[name] = _presented_value(value, _declared(fields[name].type))
+            result[name] = _within(value, _declared(fields[name].type), presented)
     return result
 
 
-def _presented_value(value: Any, declared: Any) -> Any:
+def _within(value: Any, declared: Any, change: Callable[[Any, type[Struct]], Any]) -> Any:
+    """Return `value` with `change` applied to the structs that it is or holds."""
     if isinstance(declared, type) and issubclass(declared, Struct):
-        return presented(value, declared)
+        return change(value, declared)
     arguments = get_args(declared)
     if get_origin(declared) is tuple and isinstance(value, list | tuple):
-        return [_presented_value(each, arguments[0]) for each in value]
+        return [_within(each, arguments[0], change) for each in value]
     return value
 
 

@@ -137,12 +137,9 @@ def default_pod(document: Document) -> Document:
         new["metadata"] = clean_metadata(document["metadata"])
     if document.get("status") is not None:
         new["status"] = default_pod_status(document["status"])
-    for name in [name for name in new if name not in _POD_FIELDS or new[name] is None]:
+    for name in [name for name, value in new.items() if value is None]:
         del new[name]
     return document if _same(new, document) else new
-
-
-_POD_FIELDS = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
 
 
 def _same(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:

@@ -11,6 +11,11 @@ Document = Mapping[str, Any]
 _COMPUTE = ("cpu", "memory")
 
 
+def _nanos(amounts: Document | None, name: str) -> int:
+    value = (amounts or {}).get(name)
+    return Quantity(value).nanos if value else 0
+
+
 def qos_class(spec: Document) -> str:
     """Return the class of a Pod with this spec. Source: Kubernetes, `ComputePodQOS`."""
     if spec.get("resources") is not None:
@@ -18,20 +23,15 @@ def qos_class(spec: Document) -> str:
     else:
         holders = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
     asked, guaranteed = False, True
-    sums: dict[str, dict[str, Quantity]] = {"requests": {}, "limits": {}}
+    missing = [0] * len(_COMPUTE)
     for holder in holders:
         resources = holder.get("resources") or {}
-        limited = 0
-        for kind in ("requests", "limits"):
-            for name in _COMPUTE:
-                amount = Quantity((resources.get(kind) or {}).get(name) or "0")
-                if amount > Quantity("0"):
-                    asked = True
-                    limited += kind == "limits"
-                    sums[kind][name] = sums[kind].get(name, Quantity("0")) + amount
-        guaranteed = guaranteed and limited == len(_COMPUTE)
+        limits, requests = resources.get("limits"), resources.get("requests")
+        for index, name in enumerate(_COMPUTE):
+            limit, request = _nanos(limits, name), _nanos(requests, name)
+            asked = asked or limit > 0 or request > 0
+            guaranteed = guaranteed and limit > 0
+            missing[index] += limit - request
     if not asked:
         return "BestEffort"
-    requests, limits = sums["requests"], sums["limits"]
-    equal = len(requests) == len(limits) and all(limits.get(name) == amount for name, amount in requests.items())
-    return "Guaranteed" if guaranteed and equal else "Burstable"
+    return "Guaranteed" if guaranteed and not any(missing) else "Burstable"

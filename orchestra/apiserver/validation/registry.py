@@ -6,6 +6,7 @@ are those of kube-apiserver 1.36, where metadata is checked by the generic updat
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -17,6 +18,7 @@ from orchestra.apiserver.defaults import others, prepare, service_prepare
 from orchestra.apiserver.defaults import pod as pod_defaults
 from orchestra.apiserver.defaults import service as service_defaults
 from orchestra.apiserver.defaults import workloads as workload_defaults
+from orchestra.apiserver.defaults.canonical import pruned
 from orchestra.apiserver.validation import cluster, config, coordination, warnings, workloads
 from orchestra.apiserver.validation.fields import Errors
 from orchestra.apiserver.validation.formats import dns_subdomain
@@ -238,6 +240,16 @@ def _without_namespace(prepare_create: Callable[[Document], Document]) -> Callab
     return prepare_cluster_scoped
 
 
+def _pruning(default: Callable[[Document], Document], info: ResourceInfo) -> Callable[[Document], Document]:
+    cls = getattr(importlib.import_module(info.module), info.kind)
+
+    def prune_and_default(document: Document) -> Document:
+        kept = pruned(document, cls)
+        return default(document if kept == document else kept)
+
+    return prune_and_default
+
+
 @lru_cache(REMEMBERED_RULES)
 def rules_for(info: ResourceInfo, options: RuleOptions = DEFAULT_OPTIONS) -> KindRules:
     """Return the rules of a kind on a server with these options."""
@@ -249,6 +261,8 @@ def rules_for(info: ResourceInfo, options: RuleOptions = DEFAULT_OPTIONS) -> Kin
             validate_update=_generic_update(rules.validate_update),
             validate_status_update=_generic_update(rules.validate_status_update),
         )
+    if make is not None and options.prune_undeclared:
+        rules = attrs.evolve(rules, default=_pruning(rules.default, info))
     if not info.namespaced:
         rules = attrs.evolve(rules, prepare_create=_without_namespace(rules.prepare_create))
     return rules
