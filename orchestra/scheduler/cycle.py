@@ -6,7 +6,7 @@ Pod changes one row, so the next Pod of the shape costs the recomputation of tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from random import Random
 from typing import Final
 
@@ -15,9 +15,9 @@ import numpy as np
 
 from orchestra.errors import PluginError
 from orchestra.scheduler.diagnosis import Diagnosis
-from orchestra.scheduler.evaluation import Evaluation, asking
-from orchestra.scheduler.interface import CycleState, OnlyNodes, PostFilterResult, Rejections, Verdict
-from orchestra.scheduler.nodetable import NodeTable
+from orchestra.scheduler.evaluation import INFEASIBLE, Evaluation, as_rejections, asking
+from orchestra.scheduler.interface import Bools, Check, CycleState, OnlyNodes, PostFilterResult, Rejection, Verdict
+from orchestra.scheduler.nodetable import NodeRow, NodeTable
 from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.profile import Profile
 from orchestra.scheduler.view import Nodes
@@ -79,20 +79,26 @@ class Cycle:
 
     def diagnose(self, pod: PodInfo) -> Diagnosis:
         """Say where a Pod could go and how good that would be, without placing it; raises PluginError."""
-        return self.evaluate(pod).diagnosis()
+        found = self.evaluate(pod)
+        return found.diagnosis() if found.feasible_count else self._help(pod, found.diagnosis()).diagnosis
 
     def schedule(self, pod: PodInfo) -> Outcome:
         """Choose a node for a Pod and count it there (`NodeTable.assume`), or say why there is none."""
         try:
+            nominated = self._nominated_above(pod) if self.table.nominated else []
+            if nominated:
+                return self._place_beside(pod, nominated)
             evaluation = self.evaluate(pod)
             if evaluation.feasible_count:
                 return self._place(pod, evaluation)
-            return self._help(pod, evaluation)
+            return self._help(pod, evaluation.diagnosis())
         except PluginError as error:
             return Failed(pod, error)
 
-    def _place(self, pod: PodInfo, evaluation: Evaluation) -> Placed | Unplaced:
+    def _place(self, pod: PodInfo, evaluation: Evaluation, allowed: Bools | None = None) -> Placed:
         total = evaluation.total
+        if allowed is not None:
+            total = np.where(allowed, total, INFEASIBLE)
         best = np.flatnonzero(total == total.max())
         # Like kube-scheduler's selectHost: each of the best nodes is as likely as any other.
         choice = int(best[self._random.randrange(len(best))]) if len(best) > 1 else int(best[0])
@@ -100,42 +106,77 @@ class Cycle:
         self.table.assume(pod, node)
         return Placed(pod, node)
 
-    def _help(self, pod: PodInfo, evaluation: Evaluation) -> Unplaced:
-        diagnosis = evaluation.diagnosis()
+    def _place_beside(self, pod: PodInfo, nominated: list[tuple[PodInfo, str]]) -> Placed | Unplaced:
+        """Place a Pod where it fits both with and without the nominated Pods that are at least as important."""
+        for other, node in nominated:
+            self.table.assume(other, node)
+        try:
+            crowded = self.evaluate(pod)
+            allowed = crowded.feasible.copy()
+            refused = None if allowed.any() else crowded.diagnosis()
+        finally:
+            for other, node in nominated:
+                self.table.forget(other.uid)
+                self.table.nominate(other, node)
+        evaluation = self.evaluate(pod)
+        if refused is None and (allowed & evaluation.feasible).any():
+            return self._place(pod, evaluation, allowed)
+        return self._help(pod, refused or evaluation.diagnosis())
+
+    def _nominated_above(self, pod: PodInfo) -> list[tuple[PodInfo, str]]:
+        return [
+            (other, node)
+            for other, node in self.table.nominated.values()
+            if other.priority >= pod.priority and other.uid != pod.uid and other.uid not in self.table.placed
+        ]
+
+    def _help(self, pod: PodInfo, diagnosis: Diagnosis) -> Unplaced:
         messages: list[str] = []
         found = PostFilterResult()
         for plugin in self.profile.post_filters:
-            found = asking(plugin, "PostFilter", plugin.post_filter, pod, self.table, diagnosis, self._fits(pod))
+            found = asking(plugin, "PostFilter", plugin.post_filter, pod, self.table, diagnosis, self._check(pod))
             if found.message:
                 messages.append(found.message)
             if found.node:
+                messages.clear()
                 break
         return Unplaced(pod, attrs.evolve(diagnosis, post_filter=", ".join(messages)), found)
 
-    def _fits(self, pod: PodInfo) -> Callable[[str], bool]:
-        def fits(node: str) -> bool:
-            """Run all filters for one node on the table as it is now."""
+    def _check(self, pod: PodInfo) -> Check:
+        def check(node: str) -> Rejection | None:
             row = self.table.by_name.get(node)
             if row is None or row.node is None:
-                return False
-            state = CycleState()
-            nodes = Nodes(self.table, np.array([row.index], dtype=np.intp))
-            skipping = set()
-            for plugin in self.profile.pre_filters:
-                answer = asking(plugin, "PreFilter", plugin.pre_filter, state, pod, self.table)
-                if isinstance(answer, OnlyNodes):
-                    if node not in answer.names:
-                        return False
-                elif answer is not None and answer.verdict is Verdict.SKIP:
-                    skipping.add(plugin.name)
-                elif answer is not None and answer.verdict is not Verdict.SUCCESS:
-                    return False
-            for plugin in self.profile.filters:
-                if plugin.name in skipping:
-                    continue
-                found = asking(plugin, "Filter", plugin.filter, state, pod, nodes)
-                if found.codes[0] if isinstance(found, Rejections) else not found[0]:
-                    return False
-            return True
+                return Rejection((f"node {node} not found",), resolvable=False)
+            beside = [other for other, name in self._nominated_above(pod) if name == node]
+            for other in beside:
+                self.table.assume(other, node)
+            try:
+                return check_row(self.profile, pod, self.table, row)
+            finally:
+                for other in beside:
+                    self.table.forget(other.uid)
+                    self.table.nominate(other, node)
 
-        return fits
+        return check
+
+
+def check_row(profile: Profile, pod: PodInfo, table: NodeTable, row: NodeRow) -> Rejection | None:
+    """Run all filters for one node: why it is refused, or None."""
+    state = CycleState()
+    nodes = Nodes(table, np.array([row.index], dtype=np.intp))
+    skipping = set()
+    for plugin in profile.pre_filters:
+        answer = asking(plugin, "PreFilter", plugin.pre_filter, state, pod, table)
+        if isinstance(answer, OnlyNodes):
+            if row.name not in answer.names:
+                return Rejection((f"node(s) didn't satisfy plugin(s) [{plugin.name}]",), resolvable=False)
+        elif answer is not None and answer.verdict is Verdict.SKIP:
+            skipping.add(plugin.name)
+        elif answer is not None and answer.verdict is not Verdict.SUCCESS:
+            return Rejection(answer.reasons, resolvable=answer.verdict is Verdict.UNSCHEDULABLE)
+    for plugin in profile.filters:
+        if plugin.name not in skipping:
+            found = as_rejections(plugin, asking(plugin, "Filter", plugin.filter, state, pod, nodes), 1)
+            if found.codes[0]:
+                return found.explain(int(found.codes[0]))
+    return None

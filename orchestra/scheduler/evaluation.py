@@ -178,16 +178,7 @@ class Evaluation:
 
     def _ask_filter(self, plugin: Any, nodes: Nodes) -> Rejections:
         answer = asking(plugin, "Filter", plugin.filter, self.state, self.pod, nodes)
-        if isinstance(answer, np.ndarray) and answer.dtype == np.bool_:
-            rejection = Rejection((f"node(s) didn't satisfy plugin {plugin.name}",))
-            answer = Rejections((~answer).astype(np.int64), ByCode((rejection,)))
-        if not isinstance(answer, Rejections):
-            wrong = f"plugin {plugin.name} returned neither booleans nor Rejections from Filter"
-            raise PluginError(wrong, plugin=plugin.name)
-        if answer.codes.shape != (nodes.count,):
-            wrong = f"plugin {plugin.name} returned shape {answer.codes.shape} from Filter, wanted ({nodes.count},)"
-            raise PluginError(wrong, plugin=plugin.name)
-        return answer
+        return as_rejections(plugin, answer, nodes.count)
 
     def _still_skipping(self) -> set[str] | None:
         """Ask PreFilters again whose answer the Pods on other nodes can change: the names of those that skip the Pod.
@@ -356,6 +347,20 @@ class Evaluation:
             total=self.total[rows],
             post_filter=post_filter,
         )
+
+
+def as_rejections(plugin: Any, answer: Any, count: int) -> Rejections:
+    """Return the answer of a Filter in its full form; raises PluginError when it is not one answer for each node."""
+    if isinstance(answer, np.ndarray) and answer.dtype == np.bool_:
+        rejection = Rejection((f"node(s) didn't satisfy plugin {plugin.name}",))
+        answer = Rejections((~answer).astype(np.int64), ByCode((rejection,)))
+    if not isinstance(answer, Rejections):
+        wrong = f"plugin {plugin.name} returned neither booleans nor Rejections from Filter"
+        raise PluginError(wrong, plugin=plugin.name)
+    if answer.codes.shape != (count,):
+        wrong = f"plugin {plugin.name} returned shape {answer.codes.shape} from Filter, wanted ({count},)"
+        raise PluginError(wrong, plugin=plugin.name)
+    return answer
 
 
 def _merged(old: Rejections, rows: NDArray[np.intp], new: Rejections) -> Rejections:

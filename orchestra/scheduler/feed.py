@@ -107,12 +107,15 @@ class Feed:
             self._assigned(old, new)
         elif is_terminal(new):
             self._queue.remove(new.metadata.uid or new.key)
+            self._table.nominated.pop(new.metadata.uid or new.key, None)
         else:
             self._unassigned(old, new)
 
     def _gone(self, old: Pod) -> None:
         uid = old.metadata.uid or old.key
         self._queue.remove(uid)
+        self._table.nominated.pop(uid, None)
+        self._table.victims.discard(uid)
         if uid in self._table.placed:
             self._table.remove_pod(uid)
             self._event(Resource.ASSIGNED_POD, Action.DELETE, old, None)
@@ -142,7 +145,10 @@ class Feed:
         if new.metadata.deletion_timestamp is not None:
             self._queue.remove(uid)
         elif uid not in self._table.assumed:  # else it is on its way to a node, and this news is older than that
-            self._queue.add(PodInfo(new), self._monotonic())
+            info = PodInfo(new)
+            if old is None and new.status.nominated_node_name:
+                self._table.nominate(info, new.status.nominated_node_name)  # by a scheduler that ran before this one
+            self._queue.add(info, self._monotonic())
         elif old is not None:
             self._table.placed[uid][0].pod = new
 

@@ -20,6 +20,7 @@ from orchestra.api.core.node import Node
 from orchestra.api.core.pod import Pod
 from orchestra.api.core.service import Service
 from orchestra.api.rules.conditions import is_terminal
+from orchestra.scheduler.budgets import DisruptionBudget
 from orchestra.scheduler.cycle import Cycle, Failed, Placed
 from orchestra.scheduler.diagnosis import Diagnosis
 from orchestra.scheduler.nodetable import NodeTable
@@ -31,7 +32,10 @@ Document = Mapping[str, Any]
 
 @attrs.frozen(eq=False)
 class Scheduled:
-    """What became of one Pod: `node` is empty when it fits nowhere; `victims` would have to go for it."""
+    """What became of one Pod: `node` is empty when it fits nowhere.
+
+    With `victims`, the names of Pods that were evicted for it, `node` is where that made room.
+    """
 
     node: str
     victims: tuple[str, ...]
@@ -80,11 +84,12 @@ class Harness:
         pods: Iterable[Document] = (),
         namespaces: Iterable[Document] = (),
         services: Iterable[Document] = (),
+        poddisruptionbudgets: Iterable[Document] = (),
         profile: Profile | None = None,
         seed: int = 0,
     ) -> Harness:
         """Make a cluster of objects in wire form, as `kubectl get -o json` prints them. Raises DecodeError."""
-        return cls(
+        made = cls(
             nodes=[decode(d, Node) for d in nodes],
             pods=[decode(d, Pod) for d in pods],
             namespaces=[decode(d, Namespace) for d in namespaces],
@@ -92,6 +97,8 @@ class Harness:
             profile=profile,
             seed=seed,
         )
+        made.table.disruption_budgets = tuple(DisruptionBudget.from_document(d) for d in poddisruptionbudgets)
+        return made
 
     def add_node(self, item: Node) -> None:
         """Add a node, or change one."""
@@ -115,16 +122,21 @@ class Harness:
         return self._cycle.diagnose(_info(pod))
 
     def schedule(self, pod: Pod | Document) -> Scheduled:
-        """Place a Pod and count it where it went. Raises PluginError."""
+        """Place a Pod and count it where it went, evicting others if there is no other way. Raises PluginError."""
         info = _info(pod)
-        diagnosis = self._cycle.diagnose(info)
+        before = self._cycle.evaluate(info).diagnosis()
         outcome = self._cycle.schedule(info)
         if isinstance(outcome, Failed):
             raise outcome.error
         if isinstance(outcome, Placed):
-            return Scheduled(outcome.node, (), diagnosis)
-        victims = tuple(victim.pod.metadata.name for victim in outcome.post_filter.victims)
-        return Scheduled("", victims, outcome.diagnosis)
+            return Scheduled(outcome.node, (), before)
+        found = outcome.post_filter
+        for victim in found.victims:
+            self.table.remove_pod(victim.uid)
+        if found.node:
+            self.table.assume(info, found.node)
+        names = tuple(victim.pod.metadata.name for victim in found.victims)
+        return Scheduled(found.node, names, outcome.diagnosis)
 
 
 def _info(pod: Pod | Document) -> PodInfo:

@@ -216,21 +216,27 @@ class RowFilter(Protocol):
 
 @attrs.frozen
 class PostFilterResult:
-    """What PostFilter achieved: the node that evicting `victims` makes room on (empty: none), and what to tell."""
+    """What PostFilter achieved: the node that evicting `victims` makes room on (empty: none), and what to tell.
+
+    `keep`: there is nothing new to do, as what was begun earlier is still under way.
+    """
 
     node: str = ""
     victims: tuple[PodInfo, ...] = ()
     message: str = ""
+    keep: bool = False
+
+
+Check: TypeAlias = Callable[[str], "Rejection | None"]
+"""Runs all filters for the named node on the table as it is at that moment: why it is refused, or None."""
 
 
 @runtime_checkable
 class PostFilterPlugin(Protocol):
     """Tries to help a Pod that fits nowhere."""
 
-    def post_filter(
-        self, pod: PodInfo, table: NodeTable, diagnosis: Diagnosis, fits: Callable[[str], bool]
-    ) -> PostFilterResult:
-        """Return a nomination, or only a message; `fits` runs all filters for one node on the table as it then is."""
+    def post_filter(self, pod: PodInfo, table: NodeTable, diagnosis: Diagnosis, check: Check) -> PostFilterResult:
+        """Return a nomination, or only a message; the table must be afterwards as it was before."""
         ...
 
 

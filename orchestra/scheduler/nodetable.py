@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from orchestra.api.core.node import Node, Taint
 from orchestra.api.frozen import ABSENT_MAP
 from orchestra.api.selectors import Selector
+from orchestra.scheduler.budgets import DisruptionBudget
 from orchestra.scheduler.columns import Interned, LabelColumns, grown
 from orchestra.scheduler.podindex import PodIndex
 from orchestra.scheduler.podinfo import HostPort, PodInfo
@@ -103,6 +104,9 @@ class NodeTable:
         self.index = PodIndex(self.capacity)
         self.services: dict[str, dict[str, Mapping[str, str]]] = {}
         self.owner_selectors: dict[tuple[str, str, str], Selector] = {}
+        self.disruption_budgets: tuple[DisruptionBudget, ...] = ()
+        self.nominated: dict[str, tuple[PodInfo, str]] = {}
+        self.victims: set[str] = set()
         self.asked_about: set[str | tuple[str, str, str]] = set()
         self._free: list[int] = []
         self._journal: list[int] = []
@@ -266,6 +270,7 @@ class NodeTable:
                 self.placed[pod.uid] = (pod, row)
                 return
             self.remove_pod(pod.uid)
+        self.nominated.pop(pod.uid, None)
         row = self.row_of(node)
         row.pods[pod.uid] = pod
         self.placed[pod.uid] = (pod, row)
@@ -323,6 +328,13 @@ class NodeTable:
             del users[row.index]
         if not users:
             del self.port_users[protocol, number]
+
+    def nominate(self, pod: PodInfo, node: str) -> None:
+        """Keep the room on a node that victims leave for a Pod; an empty name gives it up."""
+        if node:
+            self.nominated[pod.uid] = (pod, node)
+        else:
+            self.nominated.pop(pod.uid, None)
 
     # -- other objects that decisions read
 

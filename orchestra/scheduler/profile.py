@@ -35,6 +35,7 @@ from orchestra.scheduler.plugins.nodes import (
     NodeUnschedulable,
     TaintToleration,
 )
+from orchestra.scheduler.plugins.preemption import DefaultPreemption, DynamicResources
 from orchestra.scheduler.plugins.topologyspread import PodTopologySpread
 from orchestra.scheduler.podinfo import DEFAULT_SCHEDULER, PodInfo
 
@@ -49,6 +50,8 @@ DEFAULT_PLUGINS: Final[tuple[Plugin, ...]] = (
     NodeResourcesFit(),
     PodTopologySpread(),
     InterPodAffinity(),
+    DynamicResources(),
+    DefaultPreemption(),
     NodeResourcesBalancedAllocation(),
     ImageLocality(),
     DefaultBinder(),

@@ -33,7 +33,7 @@ class Reporter:
         self._clock = clock
         self._recorder = recorder
         self._events: dict[str, Events] = {}
-        self._pending: dict[str, tuple[Pod, str, str]] = {}
+        self._pending: dict[str, tuple[Pod, str, str, str | None]] = {}
         self._there_is_work = anyio.Event()
 
     def bound(self, pod: QueuedPod, node: str) -> None:
@@ -42,10 +42,14 @@ class Reporter:
         _log.info("pod bound", pod=pod.info.key, node=node)
         self._of(pod).normal(pod.info.pod, "Scheduled", f"Successfully assigned {pod.info.key} to {node}")
 
-    def refused(self, pod: QueuedPod, message: str) -> None:
-        """Tell that no node can run a Pod."""
+    def refused(self, pod: QueuedPod, message: str, *, nominated: str | None = None) -> None:
+        """Tell that no node can run a Pod, and which one it is nominated for; None leaves that as it is."""
         self._of(pod).warning(pod.info.pod, "FailedScheduling", message)
-        self._set_condition(pod, "Unschedulable", message)
+        self._set_condition(pod, "Unschedulable", message, nominated)
+
+    def preempted(self, victim: Pod, pod: QueuedPod, node: str) -> None:
+        """Tell that a Pod has to go for a more important one."""
+        self._of(pod).normal(victim, "Preempted", f"Preempted by pod {pod.info.uid} on node {node}")
 
     def failed(self, pod: QueuedPod, message: str) -> None:
         """Tell that something went wrong on the way to a node."""
@@ -59,27 +63,27 @@ class Reporter:
             events = self._events[name] = self._recorder.events(name)
         return events
 
-    def _set_condition(self, pod: QueuedPod, reason: str, message: str) -> None:
+    def _set_condition(self, pod: QueuedPod, reason: str, message: str, nominated: str | None = None) -> None:
         found = condition(pod.info.pod, "PodScheduled")
-        if found is not None and (found.status, found.reason, found.message) == ("False", reason, message):
+        known = found is not None and (found.status, found.reason, found.message) == ("False", reason, message)
+        if known and nominated in (None, pod.info.pod.status.nominated_node_name):
             self._pending.pop(pod.info.uid, None)
             return
         self._pending.pop(pod.info.uid, None)
         if len(self._pending) >= MAX_PENDING_REPORTS:
             self._pending.pop(next(iter(self._pending)))
-        self._pending[pod.info.uid] = (pod.info.pod, reason, message)
+        self._pending[pod.info.uid] = (pod.info.pod, reason, message, nominated)
         self._there_is_work.set()
 
     async def run(self) -> None:
         """Write conditions until cancelled."""
         while True:
             while self._pending:
-                pod, reason, message = self._pending.pop(next(iter(self._pending)))
-                await self._write(pod, reason, message)
+                await self._write(*self._pending.pop(next(iter(self._pending))))
             self._there_is_work = anyio.Event()
             await self._there_is_work.wait()
 
-    async def _write(self, pod: Pod, reason: str, message: str) -> None:
+    async def _write(self, pod: Pod, reason: str, message: str, nominated: str | None) -> None:
         found = condition(pod, "PodScheduled")
         since = found.last_transition_time if found is not None and found.status == "False" else None
         new = {
@@ -91,7 +95,10 @@ class Reporter:
             "message": message,
         }
         meta = pod.metadata
-        patch = Patch(PatchType.STRATEGIC, {"metadata": {"uid": meta.uid}, "status": {"conditions": [new]}})
+        status: dict[str, object] = {"conditions": [new]}
+        if nominated is not None:
+            status["nominatedNodeName"] = nominated or None
+        patch = Patch(PatchType.STRATEGIC, {"metadata": {"uid": meta.uid}, "status": status})
         try:
             await self._client.patch(Pod, meta.name, patch, namespace=meta.namespace, subresource="status")
         except APIError as error:

@@ -9,7 +9,7 @@ the server leaves open whether it was bound, the server is asked before anything
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import anyio
 import attrs
@@ -22,6 +22,7 @@ from orchestra.scheduler.cycle import Cycle, Failed, Placed, Unplaced
 from orchestra.scheduler.feed import Feed
 from orchestra.scheduler.interface import MAX_PERMIT_WAIT_SECONDS, CycleState, Verdict
 from orchestra.scheduler.nodetable import NodeTable
+from orchestra.scheduler.preempting import Preemptor
 from orchestra.scheduler.profile import Profile
 from orchestra.scheduler.queue import FLUSH_SECONDS, POD_BACKOFF, QueuedPod, SchedulingQueue
 from orchestra.scheduler.reporting import Reporter
@@ -94,10 +95,11 @@ class Scheduler:
             for kind, handler in run.feed.handlers():
                 unsubscribe.append(informers.informer(kind).subscribe(handler))
             await informers.wait_synced()
-            async with anyio.create_task_group() as tasks:
+            async with run, anyio.create_task_group() as tasks:
                 for _ in range(self._binders):
                     tasks.start_soon(run.bind_forever)
                 tasks.start_soon(run.report_forever)
+                tasks.start_soon(run.preempt_forever)
                 task_status.started()
                 await run.place_forever()
         finally:
@@ -123,9 +125,17 @@ class _Run:
         self._cycles = {name: Cycle(profile, self.table, clock.random) for name, profile in profiles.items()}
         self._reporter = Reporter(client, clock, recorder)
         self._binder = Binder(client, clock, self.table, queue, self._reporter, self._wake_up)
+        self._preemptor = Preemptor(client, clock, self.table, self._reporter)
         self._send, self._receive = anyio.create_memory_object_stream[Placement](BUFFER)
         self._awake = anyio.Event()
         self._permitted: dict[str, _Permitted] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._send.close()
+        self._receive.close()
 
     def _wake_up(self) -> None:
         self._awake.set()
@@ -162,9 +172,11 @@ class _Run:
         match outcome:
             case Placed(node=node):
                 return self._reserve(Placement(pod, node, CycleState()), now)
-            case Unplaced(diagnosis=diagnosis):
+            case Unplaced(diagnosis=diagnosis, post_filter=found):
                 self.queue.refuse(pod, diagnosis.plugins, now)
-                self._reporter.refused(pod, diagnosis.message)
+                if not found.keep:
+                    self._preemptor.begin(pod, found)
+                self._reporter.refused(pod, diagnosis.message, nominated=None if found.keep else found.node)
             case Failed(error=error):
                 _log.error("plugin failed", pod=pod.info.key, plugin=error.plugin, error=str(error))
                 self.queue.retry(pod, now)
@@ -213,6 +225,10 @@ class _Run:
         """Bind what was placed, one after another; several of these run side by side."""
         async for placement in self._receive:
             await self._binder.bind(placement)
+
+    async def preempt_forever(self) -> None:
+        """Evict the Pods that have to go for more important ones."""
+        await self._preemptor.run()
 
     async def report_forever(self) -> None:
         """Write the conditions of Pods that were refused."""

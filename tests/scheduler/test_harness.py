@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from orchestra.api.builders import service
+from orchestra.api.core.pod import PodResourceClaim
 from orchestra.errors import ConfigurationError, PluginError
 from orchestra.scheduler import (
     Harness,
@@ -113,7 +114,9 @@ def test_a_plugin_that_misbehaves_is_named(answer: Any, complaint: str) -> None:
 
 def test_the_message_counts_each_reason_in_the_order_of_kube_scheduler() -> None:
     nodes = [node("a", cpu=1), node("b", cpu=1), node("c", cpu=8, unschedulable=True)]
-    result = Harness(nodes=nodes, profile=Profile().without("DefaultPreemption")).schedule(pod("p", cpu=2))
+    result = Harness(nodes=nodes, profile=Profile().without("DefaultPreemption", "DynamicResources")).schedule(
+        pod("p", cpu=2)
+    )
     assert result.message == "0/3 nodes are available: 1 node(s) were unschedulable, 2 Insufficient cpu."
     assert result.diagnosis.counts == {"Insufficient cpu": 2, "node(s) were unschedulable": 1}
 
@@ -164,3 +167,28 @@ def test_documents_are_taken_as_kubectl_prints_them() -> None:
 def test_a_profile_with_two_plugins_of_one_name_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="AvoidSpot"):
         Profile(plugins=(AvoidSpot(), AvoidSpot()))
+
+
+def test_less_important_pods_make_room_and_the_least_of_them() -> None:
+    h = Harness(nodes=[node("a", cpu=2)])
+    for name, priority in (("low", 1), ("middle", 5)):
+        assert h.schedule(pod(name, cpu=1, priority=priority)).node == "a"
+    result = h.schedule(pod("high", cpu=1, priority=9))
+    assert (result.node, result.victims) == ("a", ("low",))
+    assert h.schedule(pod("equal", cpu=1, priority=5)).message.endswith(
+        "preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."
+    )
+
+
+def test_a_pod_that_must_not_preempt_says_so() -> None:
+    h = Harness(nodes=[node("a", cpu=1)])
+    h.schedule(pod("low", cpu=1))
+    result = h.schedule(pod("high", cpu=1, priority=9, preemption_policy="Never"))
+    assert result.victims == ()
+    assert "preemption: not eligible due to preemptionPolicy=Never." in result.message
+
+
+def test_a_pod_with_resource_claims_is_refused() -> None:
+    claims = (PodResourceClaim(name="gpu", resource_claim_name="gpu"),)
+    result = Harness(nodes=[node("a")]).schedule(pod("p", resource_claims=claims))
+    assert result.message.startswith("0/1 nodes are available: cannot allocate all claims.")

@@ -1,0 +1,83 @@
+"""Evicting Pods for more important ones: the part of the driver that acts on what PostFilter chose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+from orchestra._log import get_logger
+from orchestra.api.core.pod import Pod
+from orchestra.api.times import format_time
+from orchestra.client.interface import DeleteOptions, Patch, PatchType, Preconditions
+from orchestra.errors import APIError, Conflict, NotFound
+from orchestra.scheduler.interface import PostFilterResult
+from orchestra.scheduler.nodetable import NodeTable
+from orchestra.scheduler.plugins.preemption import BY_SCHEDULER
+from orchestra.scheduler.queue import QueuedPod
+from orchestra.scheduler.reporting import Reporter
+
+if TYPE_CHECKING:
+    from orchestra.client.interface import Client
+    from orchestra.clock import Clock
+
+MAX_PENDING: Final = 1000
+"""Preemptions that wait to be carried out; a Pod beyond that goes without and is tried again later."""
+
+_log = get_logger("scheduler")
+
+
+class Preemptor:
+    """Nominates at once, so that nobody else takes the room, and evicts in a task of its own."""
+
+    def __init__(self, client: Client, clock: Clock, table: NodeTable, reporter: Reporter) -> None:
+        self._client = client
+        self._clock = clock
+        self._table = table
+        self._reporter = reporter
+        self._pending: list[tuple[QueuedPod, PostFilterResult]] = []
+        self._there_is_work = anyio.Event()
+
+    def begin(self, pod: QueuedPod, found: PostFilterResult) -> None:
+        """Nominate the Pod for the node that was found, or take its nomination back when there is none."""
+        if found.node and len(self._pending) >= MAX_PENDING:
+            return
+        self._table.nominate(pod.info, found.node)
+        if found.node:
+            self._table.victims.update(victim.uid for victim in found.victims)
+            self._pending.append((pod, found))
+            self._there_is_work.set()
+
+    async def run(self) -> None:
+        """Evict until cancelled."""
+        while True:
+            while self._pending:
+                pod, found = self._pending.pop(0)
+                for victim in found.victims:
+                    await self._evict(pod, victim.pod, found.node)
+            self._there_is_work = anyio.Event()
+            await self._there_is_work.wait()
+
+    async def _evict(self, pod: QueuedPod, victim: Pod, node: str) -> None:
+        meta = victim.metadata
+        target = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": BY_SCHEDULER,
+            "message": f"{pod.profile.name}: preempting to accommodate a higher priority pod",
+            "lastProbeTime": None,
+            "lastTransitionTime": format_time(self._clock.now()),
+        }
+        patch = Patch(PatchType.STRATEGIC, {"metadata": {"uid": meta.uid}, "status": {"conditions": [target]}})
+        options = DeleteOptions(preconditions=Preconditions(uid=meta.uid))
+        try:
+            if meta.deletion_timestamp is None:
+                await self._client.patch(Pod, meta.name, patch, namespace=meta.namespace, subresource="status")
+                await self._client.delete(Pod, meta.name, namespace=meta.namespace, options=options)
+                self._reporter.preempted(victim, pod, node)
+        except (NotFound, Conflict):
+            self._table.victims.discard(meta.uid)  # it is gone, and another one may have its name
+        except APIError as error:
+            # The Pod stays nominated and unscheduled; its next attempt chooses victims anew.
+            _log.warning("victim not evicted", pod=victim.key, by=pod.info.key, error=str(error))
+            self._table.victims.discard(meta.uid)
