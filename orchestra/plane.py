@@ -16,11 +16,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
+import attrs
 from anyio.abc import TaskGroup, TaskStatus
 
 from orchestra._log import get_logger
+from orchestra._stop import cancel_at, orderly_stop
 from orchestra.api.scheme import Scheme
 from orchestra.apiserver import Admission, APIServer, Authorizer
+from orchestra.apiserver.validation.options import DEFAULT_OPTIONS
 from orchestra.clock import Clock, SystemClock
 from orchestra.controller import Controller, EventRecorder, Manager, Part, SharedInformers, Surroundings
 from orchestra.controller.supervise import Supervisor
@@ -57,6 +60,18 @@ def default_controllers() -> tuple[Controller[Any] | Part, ...]:
         endpoints_controller(),
         *lifecycle_controllers(),
     )
+
+
+class _Part:
+    name = "scheduler"
+
+    def __init__(self, s):
+        self.s = s
+
+    async def run(self, u, *, task_status):
+        await self.s.run(
+            client=u.client, informers=u.informers, clock=u.clock, recorder=u.recorder, task_status=task_status
+        )
 
 
 class ControlPlane:
@@ -105,7 +120,6 @@ class ControlPlane:
         self._manager: Manager | None = None
         self._supervisors: list[Supervisor] = []
         self._tasks: TaskGroup | None = None
-        self._stop = anyio.Event()
 
     @property
     def client(self) -> APIServer:
@@ -123,11 +137,8 @@ class ControlPlane:
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled; a stop is orderly, even when it comes as a cancellation."""
-        self._stop = anyio.Event()
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._note_cancellation)
-            await tasks.start(self._compose)
-            task_status.started()
+        async with orderly_stop() as stop:
+            await self._compose(stop, task_status)
 
     async def __aenter__(self) -> Self:
         self._tasks = anyio.create_task_group()
@@ -159,33 +170,31 @@ class ControlPlane:
             raise _only(group) from None
         return None
 
-    async def _note_cancellation(self) -> None:
-        """Turn the cancellation of the plane into its orderly stop."""
-        try:
-            await anyio.Event().wait()
-        finally:
-            self._stop.set()
-
-    async def _compose(self, *, task_status: TaskStatus[None]) -> None:
+    async def _compose(self, stop: anyio.Event, task_status: TaskStatus[None]) -> None:
         """Start everything, wait for the stop, and take it down in reverse order."""
-        with anyio.CancelScope(shield=True):
-            async with AsyncExitStack() as stack:
-                await stack.enter_async_context(self.store)
-                claim = await self._claim_addresses(stack)
-                options = dict(self._server_options)
-                if claim is not None:
-                    options |= {"service_cidr": claim.block.service_cidr, "allow_loopback_endpoints": True}
-                server = self._server = APIServer(self.store, **options)
-                async with anyio.create_task_group() as servers:
-                    await servers.start(server.run)
-                    async with anyio.create_task_group() as loops:
-                        await self._run_loops(server, claim, loops, task_status)
-                        loops.cancel_scope.cancel()
-                    servers.cancel_scope.cancel()
-                log.info("stopped")
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.store)
+            claim = await self._claim_addresses(stack)
+            options = dict(self._server_options)
+            if claim is not None:
+                rules = attrs.evolve(options.get("rules", DEFAULT_OPTIONS), loopback_endpoints=True)
+                options |= {"service_cidr": claim.block.service_cidr, "rules": rules}
+            server = self._server = APIServer(self.store, **options)
+            async with anyio.create_task_group() as servers:
+                await servers.start(server.run)
+                async with anyio.create_task_group() as loops:
+                    await self._run_loops(server, claim, loops, stop, task_status)
+                    loops.cancel_scope.cancel()
+                servers.cancel_scope.cancel()
+            log.info("stopped")
 
     async def _run_loops(
-        self, server: APIServer, claim: BlockClaim | None, loops: TaskGroup, task_status: TaskStatus[None]
+        self,
+        server: APIServer,
+        claim: BlockClaim | None,
+        loops: TaskGroup,
+        stop: anyio.Event,
+        task_status: TaskStatus[None],
     ) -> None:
         """Run controllers and scheduler, and inside of them the nodes and the doors, until the stop."""
         informers = SharedInformers(server, clock=self.clock)
@@ -198,14 +207,14 @@ class ControlPlane:
         self._manager = Manager(
             server,
             clock=self.clock,
-            controllers=[*self._controllers, *network, self._scheduler],
+            controllers=[*self._controllers, *network, _Part(self._scheduler)],
             informers=informers,
             recorder=recorder,
         )
         await loops.start(self._manager.run)
         surroundings = Surroundings(client=server, informers=informers, clock=self.clock, recorder=recorder)
         async with anyio.create_task_group() as agents:
-            agents.start_soon(self._cancel_at_stop, agents)
+            agents.start_soon(cancel_at, stop, agents.cancel_scope)
             self._supervisors = [self._node(node, surroundings, claim is not None) for node in self.nodes]
             for supervisor in self._supervisors:
                 agents.start_soon(supervisor.run, name=supervisor.name)
@@ -224,10 +233,6 @@ class ControlPlane:
             await node.run(surroundings, task_status=task_status)
 
         return Supervisor(f"node {node.name}", start, self.clock)
-
-    async def _cancel_at_stop(self, agents: TaskGroup) -> None:
-        await self._stop.wait()
-        agents.cancel_scope.cancel()
 
     async def _claim_addresses(self, stack: AsyncExitStack) -> BlockClaim | None:
         """Claim the block of addresses that the store remembers, or a free one, and have the store remember it."""

@@ -13,6 +13,7 @@ from orchestra.apiserver.feed import Feed
 from orchestra.apiserver.interface import AllowAll, Attributes, Authorizer, Strategy, User
 from orchestra.apiserver.keys import fence_key
 from orchestra.apiserver.strategies import strategy_for
+from orchestra.apiserver.validation.options import RuleOptions
 from orchestra.client.interface import DeleteOptions, WriteOptions
 from orchestra.clock import Clock
 from orchestra.errors import (
@@ -34,12 +35,16 @@ BREATH: Final = 32
 class Core:
     """What all parts of the server share: the store, the caches, the strategies, and how to write to the store."""
 
-    def __init__(self, store: Store, scheme: Scheme, clock: Clock, *, authorizer: Authorizer) -> None:
+    def __init__(
+        self, store: Store, scheme: Scheme, clock: Clock, *, authorizer: Authorizer, rules: RuleOptions
+    ) -> None:
         self.store = store
         self.scheme = scheme
         self.clock = clock
         self.feed = Feed(store, scheme)
         self.running = False
+        self._rules = rules
+        self._rule_options = rule_options
         self._authorizer = None if isinstance(authorizer, AllowAll) else authorizer
         self._strategies: dict[ResourceInfo, Strategy] = {}
         self._breath = 0
@@ -48,11 +53,14 @@ class Core:
         """Return the strategy of a kind."""
         found = self._strategies.get(info)
         if found is None:
-            found = self._strategies[info] = strategy_for(info)
+            found = self._strategies[info] = strategy_for(info, self._rules)
         return found
 
-    async def enter(self, user: User, verb: str, info: ResourceInfo, namespace: str, name: str, sub: str = "") -> None:
-        """Begin a request: refuse it when the server is not running or the caller may not; let others run."""
+    async def enter(self, user: User, verb: str, info: ResourceInfo, *place: str) -> None:
+        """Begin a request, at `place` (namespace, name, subresource, as far as it has them).
+
+        Refuses it when the server is not running or the caller may not, and lets others run now and then.
+        """
         if not self.running:
             raise refusals.stopping()
         self._breath += 1
@@ -61,6 +69,7 @@ class Core:
             await anyio.lowlevel.checkpoint()
         if self._authorizer is None:
             return
+        namespace, name, sub = (*place, "", "", "")[:3]
         attributes = Attributes(user=user, verb=verb, info=info, namespace=namespace, name=name, subresource=sub)
         reason = await self._authorizer.authorize(attributes)
         if reason is not None:

@@ -18,11 +18,13 @@ from orchestra.apiserver.core import Core
 from orchestra.apiserver.documents import Documents
 from orchestra.apiserver.interface import IN_PROCESS, Admission, AllowAll, Authorizer, User
 from orchestra.apiserver.reading import Reader
-from orchestra.apiserver.registry import Call, Registry
+from orchestra.apiserver.registry import Registry
 from orchestra.apiserver.removal import Remover
 from orchestra.apiserver.sessions import Sessions
 from orchestra.apiserver.typed import InProcessClient
 from orchestra.apiserver.upkeep import Bookmarks, Compactor, EventLeases
+from orchestra.apiserver.validation.options import DEFAULT_OPTIONS, RuleOptions
+from orchestra.apiserver.writes import Call, Target, Writes
 from orchestra.clock import Clock, SystemClock
 from orchestra.errors import AlreadyExists
 from orchestra.store import Store
@@ -41,6 +43,8 @@ class APIServer(InProcessClient):
 
     `service_cidr` is the range that Services get their addresses from, `node_ports` that of their node ports, both ends
     included. History is compacted every `compaction_interval_seconds`; Events live for `event_ttl_seconds`.
+    `rule_options` are the settings of validation, such as whether endpoints may be loopback addresses.
+    `rules` are the settings that change which documents are valid.
     """
 
     def __init__(
@@ -55,15 +59,18 @@ class APIServer(InProcessClient):
         node_ports: tuple[int, int] = DEFAULT_NODE_PORTS,
         compaction_interval_seconds: float = 300.0,
         event_ttl_seconds: int = 3600,
+        rules: RuleOptions = DEFAULT_OPTIONS,
     ) -> None:
-        self._core = core = Core(store, scheme or Scheme(), clock or SystemClock(), authorizer=authorizer or AllowAll())
+        scheme, clock, authorizer = scheme or Scheme(), clock or SystemClock(), authorizer or AllowAll()
+        self._core = core = Core(store, scheme, clock, authorizer=authorizer, rules=rules)
         self._addresses = ServiceAddresses(core.feed, core.clock.random, cidr=service_cidr, node_ports=node_ports)
         companions: dict[str, Companion] = {
             "Service": self._addresses,
             "Event": EventLeases(core, ttl_seconds=event_ttl_seconds),
         }
-        self._registry = Registry(core, admission=admission, companions=companions)
-        remover = Remover(core, self._registry, admission=tuple(admission))
+        writes = Writes(core, companions)
+        self._registry = Registry(core, writes, admission=admission)
+        remover = Remover(core, self._registry, writes, admission=admission)
         documents = Documents(core, self._registry, remover, Reader(core), Sessions())
         super().__init__(documents, IN_PROCESS)
         self._compaction_interval_seconds = compaction_interval_seconds
@@ -131,6 +138,6 @@ class APIServer(InProcessClient):
             if known.get("", name) is None:
                 document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
                 try:
-                    await self._registry.create(info, document, "", Call(user=IN_PROCESS))
+                    await self._registry.create(Target(info, "", name), document, Call(user=IN_PROCESS))
                 except AlreadyExists:
                     log.debug("somebody else made the namespace", namespace=name)

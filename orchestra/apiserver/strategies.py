@@ -8,35 +8,16 @@ from typing import Any
 from orchestra.api.object import ResourceInfo
 from orchestra.apiserver.deletion import pod_grace_seconds
 from orchestra.apiserver.interface import Strategy
+from orchestra.apiserver.validation.options import RuleOptions
+from orchestra.apiserver.validation.registry import rules_for
 
 Document = dict[str, Any]
 Changed = Callable[[Document, Document], bool]
 
 
-try:
-    from orchestra.apiserver.validation.registry import rules_for
-except ImportError:
-    from types import SimpleNamespace
-
-    def rules_for(info: ResourceInfo) -> Any:
-        same = lambda new, *rest: new
-        return SimpleNamespace(
-            default=same,
-            prepare_create=same,
-            prepare_update=lambda new, old: (
-                {**new, "status": old["status"]} if "status" in old else {k: v for k, v in new.items() if k != "status"}
-            ),
-            prepare_status_update=lambda new, old: {**old, **({"status": new["status"]} if "status" in new else {})},
-            validate=lambda new: [],
-            validate_update=lambda new, old: [],
-            validate_status_update=lambda new, old: [],
-            warnings=lambda new, old: [],
-        )
-
-
-def strategy_for(info: ResourceInfo) -> Strategy:
+def strategy_for(info: ResourceInfo, options: RuleOptions) -> Strategy:
     """Return what a kind decides about its writes; a user's kind gets the rules of custom resources."""
-    rules = rules_for(info)
+    rules = rules_for(info, options)
     return Strategy(
         info=info,
         default=rules.default,

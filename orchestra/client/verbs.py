@@ -63,10 +63,10 @@ class ClientVerbs:
 
         The whole file is read and checked for its form before anything is applied.
         """
-        from orchestra.api.manifest import load_manifests
+        from orchestra.api.manifest import read_manifests
 
         text = await anyio.Path(path).read_text(encoding="utf-8")
-        documents = load_manifests(text, source=os.fspath(path))
+        documents = [manifest.document for manifest in read_manifests(text, name=os.fspath(path))]
         return await cast("ClientVerbs", self).apply_documents(  # type: ignore[misc]
             documents, namespace=namespace, force=force, options=options
         )

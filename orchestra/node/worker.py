@@ -17,7 +17,7 @@ from orchestra.api.core import Pod
 from orchestra.backoff import Backoff
 from orchestra.client.interface import DeleteOptions, Preconditions
 from orchestra.errors import APIError, Conflict, NotFound, RuntimeServiceError
-from orchestra.node.actions import Actions, Kill, next_actions
+from orchestra.node.actions import Actions, Kill, Start, next_actions
 from orchestra.node.configs import sandbox_config
 from orchestra.node.context import NodeContext
 from orchestra.node.model import ObservedContainer, ObservedPod, PodMemory, Waiting
@@ -146,7 +146,7 @@ class PodWorker:
                 memory = self.memory.of(start.name)
                 self._announced.discard(start.name)
                 await start_container(self.node, self.pod, start, sandbox, memory)
-                await self._remove_old_runs(start.name)
+                await self._remove_old_runs(start)
                 self.publish()
         if actions.finish and not self._killing:
             await self._finish()
@@ -201,10 +201,11 @@ class PodWorker:
             raise
         return True
 
-    async def _remove_old_runs(self, name: str) -> None:
+    async def _remove_old_runs(self, start: Start) -> None:
         """Forget runs that nothing shows any more, so that a crash loop does not fill the disk."""
-        for run in self.observed.runs(name)[KEPT_RUNS - 1 :]:
-            await self.node.runtime.remove_container(pb.RemoveContainerRequest(container_id=run.id))
+        for run in self.observed.runs(start.name):
+            if run.attempt <= start.attempt - KEPT_RUNS:
+                await self.node.runtime.remove_container(pb.RemoveContainerRequest(container_id=run.id))
 
     async def _finish(self) -> None:
         """Bring a Pod that has come to its end to rest: stop its sandbox, then report the end."""
