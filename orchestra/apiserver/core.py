@@ -44,7 +44,6 @@ class Core:
         self.feed = Feed(store, scheme)
         self.running = False
         self._rules = rules
-        self._rule_options = rule_options
         self._authorizer = None if isinstance(authorizer, AllowAll) else authorizer
         self._strategies: dict[ResourceInfo, Strategy] = {}
         self._breath = 0

@@ -21,10 +21,11 @@ from orchestra.apiserver.ownership import applied, writer_of
 from orchestra.apiserver.patching import patched
 from orchestra.apiserver.reading import Page, Query, Reader
 from orchestra.apiserver.record import Record
-from orchestra.apiserver.registry import WRITE_ATTEMPTS, Call, Change, Registry
+from orchestra.apiserver.registry import WRITE_ATTEMPTS, Registry
 from orchestra.apiserver.removal import Removed, Remover
 from orchestra.apiserver.sessions import Sessions
 from orchestra.apiserver.watching import CacheWatch
+from orchestra.apiserver.writes import Call, Target
 from orchestra.client.interface import DeleteOptions, Fence, LogOptions, Patch
 from orchestra.errors import AlreadyExists, BadRequest, Conflict, NotFound
 from orchestra.store import Compare, Put, Txn
@@ -49,7 +50,7 @@ class Documents:
         """Return the newest state of an object."""
         namespace = namespace if info.namespaced else ""
         await self.core.enter(user, "get", info, namespace, name, subresource)
-        return await self.registry.read(info, namespace, name)
+        return await self.registry.read(Target(info, namespace, name))
 
     async def list(self, query: Query, user: User) -> Page:
         """Return one page of a list."""
@@ -70,7 +71,7 @@ class Documents:
         if info.group_kind == "Binding":
             return await self._create_binding(document, namespace, call)
         await self.core.enter(call.user, "create", info, namespace, name)
-        return await self.registry.create(info, document, namespace, call)
+        return await self.registry.create(Target(info, namespace, name), document, call)
 
     async def update(
         self, info: ResourceInfo, document: Document, namespace: str, call: Call, *, subresource: str = ""
@@ -103,13 +104,14 @@ class Documents:
             return document
 
         try:
-            return await self._modify(info, namespace, name, change, call, subresource, revision)
+            target = Target(info, namespace, name, subresource)
+            return await self.registry.modify(target, change, call, revision=revision)
         except NotFound as error:
             if error.kind != info.plural or subresource or not strategy.create_on_update or meta.get("uid"):
                 raise
             await self.core.enter(call.user, "create", info, namespace, name)
             fresh = metadata.with_meta(document, resourceVersion=None) if revision else document
-            return await self.registry.create(info, fresh, namespace, call)
+            return await self.registry.create(Target(info, namespace, name), fresh, call)
 
     async def patch(
         self, info: ResourceInfo, name: str, namespace: str, patch: Patch, call: Call, *, subresource: str = ""
@@ -129,7 +131,7 @@ class Documents:
             self.registry.check_fields(info, new, call)
             return new
 
-        return await self._modify(info, namespace, name, change, call, subresource, "")
+        return await self.registry.modify(Target(info, namespace, name, subresource), change, call)
 
     async def apply(self, document: Document, call: Call, *, subresource: str = "", force: bool = False) -> Record:
         """Server-side apply: create the object, or make the given fields so and own them."""
@@ -150,13 +152,13 @@ class Documents:
 
         for _ in range(WRITE_ATTEMPTS):
             try:
-                return await self._modify(info, namespace, name, change, call, subresource, "")
+                return await self.registry.modify(Target(info, namespace, name, subresource), change, call)
             except NotFound as error:
                 if subresource or error.kind != info.plural or metadata.meta_of(document).get("uid"):
                     raise
             try:
                 fresh = applied(cls, None, document, writer, force=force)
-                return await self.registry.create(info, fresh, namespace, call)
+                return await self.registry.create(Target(info, namespace, name), fresh, call)
             except AlreadyExists as error:
                 if error.message.startswith("object is being deleted"):
                     raise
@@ -168,7 +170,7 @@ class Documents:
         """Delete an object, or begin to."""
         namespace = namespace if info.namespaced else ""
         await self.core.enter(user, "delete", info, namespace, name)
-        return await self.remover.delete(info, namespace, name, options, user)
+        return await self.remover.delete(Target(info, namespace, name), options, user)
 
     async def delete_collection(self, query: Query, options: DeleteOptions, user: User) -> tuple[Removed, ...]:
         """Delete every object that a query means, one after the other; what is gone already is left out."""
@@ -177,7 +179,8 @@ class Documents:
         removed = []
         for record in page.records:
             try:
-                done = await self.remover.delete(query.info, record.namespace, record.name, options, user)
+                target = Target(query.info, record.namespace, record.name)
+                done = await self.remover.delete(target, options, user)
             except NotFound:
                 continue
             removed.append(done)
@@ -198,7 +201,7 @@ class Documents:
                 raise refusals.uid_conflict(info, namespace, pod, wanted=uid, actual=actual)
             return subresources.bound(info, old.document, node, self.core.clock.now(), binding)
 
-        return await self.registry.modify(info, namespace, pod, change, call, subresource="binding")
+        return await self.registry.modify(Target(info, namespace, pod, "binding"), change, call)
 
     @asynccontextmanager
     async def logs(
@@ -207,7 +210,7 @@ class Documents:
         """Read a container's log from the node that runs it."""
         info = self.core.scheme.info("v1", "Pod")
         await self.core.enter(user, "get", info, namespace, pod, "log")
-        record = await self.registry.read(info, namespace, pod)
+        record = await self.registry.read(Target(info, namespace, pod))
         chunks = self.sessions.logs(record.document, options)
         try:
             yield chunks
@@ -228,13 +231,6 @@ class Documents:
             if result.succeeded:
                 return Fence(name=name, revision=result.revision)
         raise Conflict(f'the leadership of "{name}" is being fought over')
-
-    async def _modify(
-        self, info: ResourceInfo, namespace: str, name: str, change: Change, call: Call, subresource: str, revision: str
-    ) -> Record:
-        return await self.registry.modify(
-            info, namespace, name, change, call, subresource=subresource, revision=revision
-        )
 
     async def _create_binding(self, document: Document, namespace: str, call: Call) -> Record:
         meta, target = metadata.meta_of(document), document.get("target") or {}

@@ -12,8 +12,7 @@ import attrs
 import orjson
 
 from orchestra.api.codec import decode, encode, encoder_of, fields_of
-from orchestra.api.frozen import ABSENT_LIST, ABSENT_MAP
-from orchestra.api.object import Object, ObjectMeta
+from orchestra.api.object import Object
 
 Document = dict[str, Any]
 
@@ -69,6 +68,11 @@ class Record:
 
     def adopt(self, obj: Object) -> None:
         """Take `obj`, fresh and shared with nobody, as the typed view: nothing has to be decoded again."""
+        self._object = stamped(obj, self.revision)
+
+    def know(self, document: Document, obj: Object) -> None:
+        """Take the document that the value encodes, and its typed view, from who has just made them."""
+        self._document = document
         self._object = stamped(obj, self.revision)
 
     def at(self, revision: int) -> Record:
@@ -133,21 +137,6 @@ def _slots(cls: Any) -> tuple[str, ...]:
     if names is None:
         names = _SLOTS[cls] = tuple(item.name for item in cls.__attrs_attrs__)
     return names
-
-
-def bookmark_object(cls: type[Object], revision: int) -> Object:
-    """Return an object of a kind that says nothing but a revision, also when the kind has required fields."""
-    obj = cls.__new__(cls)
-    for item in cast("Any", cls).__attrs_attrs__:
-        declared = str(item.type)
-        blank = (
-            ABSENT_LIST if declared.startswith("tuple[") else ABSENT_MAP if declared.startswith("Mapping[") else None
-        )
-        default = item.default
-        plain = isinstance(default, str | int | tuple | dict) or default is None
-        object.__setattr__(obj, item.name, default if plain else blank)
-    object.__setattr__(obj, "metadata", ObjectMeta(resource_version=str(revision)))
-    return obj
 
 
 def encode_sharing(obj: Object, known: Record | None) -> Document:

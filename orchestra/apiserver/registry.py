@@ -13,19 +13,18 @@ import orjson
 
 from orchestra.api.codec import decode
 from orchestra.api.object import Object, ResourceInfo
+from orchestra.api.schema import undeclared_fields
 from orchestra.apiserver import metadata, refusals
-from orchestra.apiserver.companions import Companion, Plan
-from orchestra.apiserver.core import Core, store_fence
+from orchestra.apiserver.core import Core
 from orchestra.apiserver.deletion import completes
-from orchestra.apiserver.interface import Admission, AdmissionRequest, Document, Strategy, User
+from orchestra.apiserver.interface import Admission, AdmissionRequest, Document, Strategy
 from orchestra.apiserver.keys import object_key
 from orchestra.apiserver.ownership import has_owners, tracked, writer_of
 from orchestra.apiserver.record import Record, decode_sharing
-from orchestra.apiserver.unknown_fields import unknown_fields
 from orchestra.apiserver.validation.fields import FieldError
-from orchestra.client.interface import WriteOptions
+from orchestra.apiserver.writes import Call, NamespaceMovedError, TakenError, Target, Writes
 from orchestra.errors import AlreadyExists, DecodeError
-from orchestra.store import Compare, Delete, Op, Put, Range, RangeResult, Txn
+from orchestra.store import Compare
 
 WRITE_ATTEMPTS: Final = 16
 """How often a write is tried again because somebody else wrote in between, before it ends with Conflict."""
@@ -39,48 +38,28 @@ Change = Callable[[Record], Document]
 _WRONG_SHAPE = (TypeError, AttributeError, KeyError, IndexError, ValueError)
 """What a rule raises when it meets a value of the wrong type; the codec then says which one it is."""
 
-
-@attrs.frozen(kw_only=True)
-class Call:
-    """Who writes, and what goes with the write."""
-
-    user: User
-    options: WriteOptions = WriteOptions()
-    typed: tuple[Document, Object] | None = None
-    """The document and the object that a typed caller gave: unchanged parts need not be decoded."""
-    applies: bool = False
-    """Whether the document comes from server-side apply, which has settled who owns what."""
-
-
-class _NamespaceMoved(Exception):
-    """The namespace changed while something was being created in it: look again."""
-
-
-class _Taken(Exception):
-    """Somebody else has reserved these keys in the meantime: choose others."""
-
-    def __init__(self, keys: frozenset[bytes]) -> None:
-        super().__init__()
-        self.keys = keys
+_RAISING = frozenset({"", "scale", "resize", "ephemeralcontainers"})
+"""Ways of writing that can raise the generation."""
 
 
 class Registry:
     """Creates and changes single objects of any kind."""
 
-    def __init__(self, core: Core, *, admission: Sequence[Admission], companions: dict[str, Companion]) -> None:
+    def __init__(self, core: Core, writes: Writes, *, admission: Sequence[Admission]) -> None:
         self._core = core
+        self._writes = writes
         self._admission = tuple(admission)
-        self._companions = companions
 
-    async def read(self, info: ResourceInfo, namespace: str, name: str) -> Record:
+    async def read(self, target: Target) -> Record:
         """Return the newest state of an object; raises NotFound."""
-        record = await self._core.feed.current(info, namespace, name)
+        record = await self._core.feed.current(target.info, target.namespace, target.name)
         if record is None:
-            raise refusals.not_found(info, name)
+            raise refusals.not_found(target.info, target.name)
         return record
 
-    async def create(self, info: ResourceInfo, document: Document, namespace: str, call: Call) -> Record:
-        """Store a new object and return it; `namespace` is empty for cluster-scoped kinds."""
+    async def create(self, target: Target, document: Document, call: Call) -> Record:
+        """Store a new object and return it; a target without name takes one from the document's generateName."""
+        info = target.info
         strategy = self._core.strategy(info)
         if not call.applies:
             self.check_fields(info, document, call)
@@ -90,46 +69,36 @@ class Registry:
         prepared = self._shaped(info, document, lambda: strategy.prepare_create(strategy.default(document)))
         fresh = metadata.for_create(
             prepared,
-            namespace=namespace,
+            namespace=target.namespace,
             uid=self._core.clock.uid(),
             now=self._core.clock.now(),
             generation=0 if strategy.generation is None else 1,
         )
-        base = given.get("generateName") if not given.get("name") else None
+        base = given.get("generateName") if not target.name else None
         if not base:
-            return await self._create(strategy, fresh, namespace, given.get("name") or "", call)
+            return await self._create(strategy, target, fresh, call)
         for _ in range(NAME_ATTEMPTS):
             name = metadata.generated_name(base, self._core.clock.random)
             try:
-                return await self._create(strategy, metadata.named(fresh, name), namespace, name, call)
+                return await self._create(strategy, attrs.evolve(target, name=name), metadata.named(fresh, name), call)
             except AlreadyExists:
                 continue
         raise refusals.generate_name_conflict(info, name)
 
-    async def modify(
-        self,
-        info: ResourceInfo,
-        namespace: str,
-        name: str,
-        change: Change,
-        call: Call,
-        *,
-        subresource: str = "",
-        revision: str = "",
-    ) -> Record:
+    async def modify(self, target: Target, change: Change, call: Call, *, revision: str = "") -> Record:
         """Change an object by a function of its present state, again and again until nobody wrote in between.
 
         With `revision` (a resourceVersion) the first strange write is a Conflict. `change` must be pure; the document
-        that it returns has passed through the kind's update rules before it is stored.
+        that it returns passes through the kind's update rules before it is stored.
         """
         for _ in range(WRITE_ATTEMPTS):
-            old = await self.read(info, namespace, name)
+            old = await self.read(target)
             if revision and revision != str(old.revision):
-                raise refusals.conflict(info, name)
-            stored = await self._try_update(old, change, call, subresource)
+                raise refusals.conflict(target.info, target.name)
+            stored = await self._try_update(target, old, change(old), call)
             if stored is not None:
                 return stored
-        raise refusals.conflict(info, name)
+        raise refusals.conflict(target.info, target.name)
 
     def check_fields(self, info: ResourceInfo, document: Document, call: Call) -> None:
         """Refuse fields that the kind does not have, or warn of them, as the writer wishes."""
@@ -138,7 +107,8 @@ class Registry:
             return
         if options.field_validation == "Warn" and options.on_warning is None:
             return
-        unknown = unknown_fields(document, self._core.scheme.type_of(info))
+        cls = self._core.scheme.type_of(info)
+        unknown = [f'unknown field "{path}"' for path in undeclared_fields(document, cls)]
         if unknown and options.field_validation == "Strict":
             raise refusals.strict_decoding(info, unknown)
         if options.on_warning is not None:
@@ -152,177 +122,105 @@ class Registry:
         except DecodeError as error:
             raise refusals.cannot_decode(info, error) from error
 
-    async def _create(self, strategy: Strategy, document: Document, namespace: str, name: str, call: Call) -> Record:
+    async def _create(self, strategy: Strategy, target: Target, document: Document, call: Call) -> Record:
         info = strategy.info
-        document = await self._mutated(strategy, document, None, call, "")
+        document = await self._mutated(target, document, None, call)
         errors = self._shaped(info, document, lambda: strategy.validate(document))
         if errors:
-            self._refuse(info, document, name, errors)
+            self._refuse(info, document, target.name, errors)
         self._warn(strategy, document, None, call)
         taken: frozenset[bytes] = frozenset()
         fresh = False
-        companion = self._companions.get(info.group_kind)
-        if companion is not None:
-            await companion.prepare()
+        await self._writes.prepare(info)
         for _ in range(WRITE_ATTEMPTS):
-            home = await self._home(info, namespace, name, fresh=fresh)
-            plan = self.plan(info, document, None, taken)
-            known = () if call.typed is None else (call.typed,)
-            obj = self.decoded(info, plan.document, *known)
+            home = await self._home(target, fresh=fresh)
+            plan = self._writes.plan(info, document, None, taken)
+            obj = self.decoded(info, plan.document, *(() if call.typed is None else (call.typed,)))
             if call.options.dry_run:
-                return await self._dry_create(info, namespace, name, plan.document, obj)
+                return await self._dry_create(target, plan.document, obj)
             try:
-                return await self._insert(info, namespace, name, plan, obj, home, call)
-            except _NamespaceMoved:
+                return await self._writes.insert(target, plan, obj, home, call)
+            except NamespaceMovedError:
                 fresh = True
-            except _Taken as error:
+            except TakenError as error:
                 taken |= error.keys
-        raise refusals.conflict(info, name)
+        raise refusals.conflict(info, target.name)
 
-    async def _dry_create(
-        self, info: ResourceInfo, namespace: str, name: str, document: Document, obj: Object
-    ) -> Record:
-        there = await self._core.feed.current(info, namespace, name)
+    async def _dry_create(self, target: Target, document: Document, obj: Object) -> Record:
+        there = await self._core.feed.current(target.info, target.namespace, target.name)
         if there is not None:
-            raise refusals.already_exists(info, name, deleting=metadata.deleting(there.document))
-        record = Record(type(obj), namespace, name, 0, b"", document)
-        record.adopt(obj)
+            raise refusals.already_exists(target.info, target.name, deleting=metadata.deleting(there.document))
+        record = Record(type(obj), target.namespace, target.name, 0, b"")
+        record.know(document, obj)
         return record
 
-    async def _insert(
-        self, info: ResourceInfo, namespace: str, name: str, plan: Plan, obj: Object, home: Compare | None, call: Call
-    ) -> Record:
-        key = object_key(info, namespace, name)
-        value = orjson.dumps(plan.document)
-        compares = [Compare(key, "mod_revision", "=", 0)]
-        reads: list[Op] = [Range(key)]
-        if home is not None:
-            compares.append(home)
-        for reservation, _ in plan.reserve:
-            compares.append(Compare(reservation, "mod_revision", "=", 0))
-            reads.append(Range(reservation, keys_only=True))
-        puts = (Put(key, value, lease=plan.lease), *(Put(k, owner) for k, owner in plan.reserve))
-        txn = Txn(tuple(compares), puts, tuple(reads), fence=store_fence(call.options))
-        result = await self._core.commit(info, name, txn)
-        if result.succeeded:
-            return self._publish(info, namespace, name, result.revision, value, plan.document, obj)
-        mine, *others = (r for r in result.results if isinstance(r, RangeResult))
-        if mine.kvs:
-            there = self._core.feed.record(info, namespace, name, mine.kvs[0])
-            raise refusals.already_exists(info, name, deleting=metadata.deleting(there.document))
-        found = frozenset(r.kvs[0].key for r in others if r.kvs)
-        if found:
-            raise _Taken(found)
-        raise _NamespaceMoved
-
-    async def _try_update(self, old: Record, change: Change, call: Call, subresource: str) -> Record | None:
+    async def _try_update(self, target: Target, old: Record, given: Document, call: Call) -> Record | None:
         """Write one changed state; None when somebody else wrote in between."""
-        info = old.cls.resource_info
+        info, before = target.info, old.document
         strategy = self._core.strategy(info)
-        new = self._updated(strategy, old, change(old), subresource)
-        new = await self._mutated(strategy, new, old.document, call, subresource)
-        rule = strategy.validate_status_update if subresource == "status" else strategy.validate_update
-        if subresource in ("", "status", "scale"):
-            errors = self._shaped(info, new, lambda: rule(new, old.document))
-            if errors:
-                self._refuse(info, new, old.name, errors)
-        if subresource == "":
-            self._warn(strategy, new, old.document, call)
-        companion = self._companions.get(info.group_kind)
-        if companion is not None:
-            await companion.prepare()
-        plan = self.plan(info, new, old.document)
+        new = self._updated(strategy, target, old, given)
+        new = await self._mutated(target, new, before, call)
+        self._validate_update(strategy, target, new, before)
+        if target.subresource == "":
+            self._warn(strategy, new, before, call)
+        await self._writes.prepare(info)
+        plan = self._writes.plan(info, new, before)
         new = plan.document
-        if not call.applies and has_owners(old.document, new):
-            writer = writer_of(info, call.options.field_manager, subresource, self._core.clock.now())
-            new = tracked(old.cls, old.document, new, writer)
-        if new is old.document or new == old.document:
+        if not call.applies and has_owners(before, new):
+            writer = writer_of(info, call.options.field_manager, target.subresource, self._core.clock.now())
+            new = tracked(old.cls, before, new, writer)
+        if new is before or new == before:
             return old
-        if subresource in ("", "scale") and strategy.generation is not None and strategy.generation(new, old.document):
+        rises = strategy.generation
+        if rises is not None and target.subresource in _RAISING and rises(new, before):
             new = metadata.raised(new)
-        return await self._replace(strategy, old, attrs.evolve(plan, document=new), call)
-
-    async def _replace(self, strategy: Strategy, old: Record, plan: Plan, call: Call) -> Record | None:
-        info, new = strategy.info, plan.document
-        known = [(old.document, old.object)]
+        known = [(before, old.object)]
         if call.typed is not None:
             known.append(call.typed)
         obj = self.decoded(info, new, *known)
-        leaves = completes(strategy, new)
-        key = object_key(info, old.namespace, old.name)
-        value = orjson.dumps(new)
         if call.options.dry_run:
-            record = Record(old.cls, old.namespace, old.name, old.revision, value, new)
-            record.adopt(obj)
-            return record
-        compares = [Compare(key, "mod_revision", "=", old.revision)]
-        compares += [Compare(reservation, "mod_revision", "=", 0) for reservation, _ in plan.reserve]
-        release = self.plan(info, None, new).release if leaves else plan.release
-        writes: list[Op] = [Delete(k) for k in release]
-        writes.append(Delete(key) if leaves else Put(key, value, lease=plan.lease))
-        if not leaves:
-            writes += [Put(k, owner) for k, owner in plan.reserve]
-        result = await self._core.commit(
-            info, old.name, Txn(tuple(compares), tuple(writes), fence=store_fence(call.options))
-        )
-        if not result.succeeded:
-            if plan.reserve:
-                await self._core.feed.catch_up()
-            return None
-        if leaves:
-            record = Record(old.cls, old.namespace, old.name, result.revision, value, new)
-            record.adopt(obj)
-            return record
-        return self._publish(info, old.namespace, old.name, result.revision, value, new, obj)
+            return _shown(old, old.revision, new, obj)
+        if completes(strategy, new):
+            gone = await self._writes.remove(target, old, call)
+            return None if gone is None else _shown(old, gone, new, obj)
+        return await self._writes.replace(target, old, attrs.evolve(plan, document=new), obj, call)
 
-    def _publish(
-        self,
-        info: ResourceInfo,
-        namespace: str,
-        name: str,
-        revision: int,
-        value: bytes,
-        document: Document,
-        obj: Object,
-    ) -> Record:
-        record = Record(type(obj), namespace, name, revision, value, document)
-        record.adopt(obj)
-        self._core.feed.wrote(object_key(info, namespace, name), record)
-        return record
-
-    def _updated(self, strategy: Strategy, old: Record, given: Document, subresource: str) -> Document:
-        info = strategy.info
-        uid = metadata.meta_of(given).get("uid")
-        actual = old.document["metadata"]["uid"]
-        if uid and uid != actual:
-            raise refusals.uid_conflict(info, old.namespace, old.name, wanted=uid, actual=actual)
-        if given is old.document:
+    def _updated(self, strategy: Strategy, target: Target, old: Record, given: Document) -> Document:
+        before = old.document
+        if given is before:
             return given
+        uid = metadata.meta_of(given).get("uid")
+        actual = before["metadata"]["uid"]
+        if uid and uid != actual:
+            raise refusals.uid_conflict(target.info, old.namespace, old.name, wanted=uid, actual=actual)
 
         def prepare() -> Document:
-            new = metadata.for_update(given, old.document)
-            if subresource == "status":
-                return strategy.prepare_status_update(new, old.document)
-            if subresource == "":
-                return strategy.prepare_update(strategy.default(new), old.document)
+            new = metadata.for_update(given, before)
+            if target.subresource == "status":
+                return strategy.prepare_status_update(new, before)
+            if target.subresource == "":
+                return strategy.prepare_update(strategy.default(new), before)
             return new
 
-        return self._shaped(info, given, prepare)
+        return self._shaped(target.info, given, prepare)
 
-    async def _mutated(
-        self, strategy: Strategy, document: Document, old: Document | None, call: Call, subresource: str
-    ) -> Document:
-        if not self._admission:
-            return document
-        meta = document["metadata"]
+    def _validate_update(self, strategy: Strategy, target: Target, new: Document, old: Document) -> None:
+        if target.subresource not in ("", "status", "scale"):
+            return
+        rule = strategy.validate_status_update if target.subresource == "status" else strategy.validate_update
+        errors = self._shaped(target.info, new, lambda: rule(new, old))
+        if errors:
+            self._refuse(target.info, new, target.name, errors)
+
+    async def _mutated(self, target: Target, document: Document, old: Document | None, call: Call) -> Document:
         for hook in self._admission:
             request = AdmissionRequest(
                 user=call.user,
                 operation="CREATE" if old is None else "UPDATE",
-                info=strategy.info,
-                namespace=meta.get("namespace", ""),
-                name=meta.get("name", ""),
-                subresource=subresource,
+                info=target.info,
+                namespace=target.namespace,
+                name=target.name,
+                subresource=target.subresource,
                 document=document,
                 old=old,
                 dry_run=call.options.dry_run,
@@ -331,8 +229,9 @@ class Registry:
             document = document if changed is None else changed
         return document
 
-    async def _home(self, info: ResourceInfo, namespace: str, name: str, *, fresh: bool) -> Compare | None:
+    async def _home(self, target: Target, *, fresh: bool) -> Compare | None:
         """Check the namespace of a new object; the compare makes sure that it has not changed when the txn runs."""
+        info, namespace = target.info, target.namespace
         if not info.namespaced:
             return None
         spaces = self._core.scheme.info("v1", "Namespace")
@@ -342,17 +241,8 @@ class Registry:
         if home is None:
             raise refusals.not_found(spaces, namespace)
         if metadata.deleting(home.document):
-            raise refusals.namespace_terminating(info, name, namespace)
+            raise refusals.namespace_terminating(info, target.name, namespace)
         return Compare(object_key(spaces, "", namespace), "mod_revision", "=", home.revision)
-
-    def plan(
-        self, info: ResourceInfo, new: Document | None, old: Document | None, taken: frozenset[bytes] = frozenset()
-    ) -> Plan:
-        """Return what is to be written along with an object; `new` None means that the object goes."""
-        companion = self._companions.get(info.group_kind)
-        if companion is None:
-            return Plan(new if new is not None else {})
-        return companion.plan(new, old, taken)
 
     def _shaped(self, info: ResourceInfo, document: Document, work: Callable[[], R]) -> R:
         """Run rules over a document; where they stumble over a wrong type, say which field has it."""
@@ -377,3 +267,10 @@ class Registry:
         if call.options.on_warning is not None:
             for warning in self._shaped(strategy.info, document, lambda: strategy.warnings(document, old)):
                 call.options.on_warning(warning)
+
+
+def _shown(old: Record, revision: int, document: Document, obj: Object) -> Record:
+    """Return a state that is not stored: of a dry run, or the last one of an object that went with its last update."""
+    record = Record(old.cls, old.namespace, old.name, revision, orjson.dumps(document))
+    record.know(document, obj)
+    return record

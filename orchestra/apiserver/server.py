@@ -43,8 +43,7 @@ class APIServer(InProcessClient):
 
     `service_cidr` is the range that Services get their addresses from, `node_ports` that of their node ports, both ends
     included. History is compacted every `compaction_interval_seconds`; Events live for `event_ttl_seconds`.
-    `rule_options` are the settings of validation, such as whether endpoints may be loopback addresses.
-    `rules` are the settings that change which documents are valid.
+    `rules` are the settings that change which documents are valid, such as whether endpoints may be loopback addresses.
     """
 
     def __init__(

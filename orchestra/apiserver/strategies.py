@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestra.api.object import ResourceInfo
+from orchestra.apiserver.defaults.admission import default_priority, default_toleration_seconds, keep_priority
 from orchestra.apiserver.deletion import pod_grace_seconds
 from orchestra.apiserver.interface import Strategy
 from orchestra.apiserver.validation.options import RuleOptions
@@ -18,11 +19,14 @@ Changed = Callable[[Document, Document], bool]
 def strategy_for(info: ResourceInfo, options: RuleOptions) -> Strategy:
     """Return what a kind decides about its writes; a user's kind gets the rules of custom resources."""
     rules = rules_for(info, options)
+    prepare_create, prepare_update = rules.prepare_create, rules.prepare_update
+    if info.group_kind == "Pod":
+        prepare_create, prepare_update = _admitted_pod(prepare_create), _kept_pod(prepare_update)
     return Strategy(
         info=info,
         default=rules.default,
-        prepare_create=rules.prepare_create,
-        prepare_update=rules.prepare_update,
+        prepare_create=prepare_create,
+        prepare_update=prepare_update,
         prepare_status_update=rules.prepare_status_update,
         validate=rules.validate,
         validate_update=rules.validate_update,
@@ -35,6 +39,15 @@ def strategy_for(info: ResourceInfo, options: RuleOptions) -> Strategy:
         default_propagation="Orphan" if info.group_kind in _ORPHANING else "Background",
         spec_finalizers=info.group_kind == "Namespace",
     )
+
+
+def _admitted_pod(prepare: Callable[[Document], Document]) -> Callable[[Document], Document]:
+    """Do to a new Pod what the admission plugins do that every Kubernetes cluster runs: priority and tolerations."""
+    return lambda new: default_toleration_seconds(default_priority(prepare(new)))
+
+
+def _kept_pod(prepare: Callable[[Document, Document], Document]) -> Callable[[Document, Document], Document]:
+    return lambda new, old: keep_priority(prepare(new, old), old)
 
 
 def _spec(new: Document, old: Document) -> bool:

@@ -12,7 +12,7 @@ from orchestra.apiserver.documents import Documents
 from orchestra.apiserver.interface import User
 from orchestra.apiserver.reading import Query
 from orchestra.apiserver.record import encode_sharing
-from orchestra.apiserver.registry import Call
+from orchestra.apiserver.writes import Call
 from orchestra.client.interface import (
     Deleted,
     DeleteOptions,

@@ -11,7 +11,8 @@ import anyio
 from orchestra.api.object import Object
 from orchestra.apiserver import refusals
 from orchestra.apiserver.cache import RecordEvent
-from orchestra.apiserver.record import Record, bookmark_object
+from orchestra.apiserver.record import Record
+from orchestra.client.bookmarks import bookmark_object
 from orchestra.client.interface import EventType, WatchEvent
 from orchestra.errors import APIError
 

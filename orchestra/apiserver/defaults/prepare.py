@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from orchestra.apiserver.defaults.app_armor import with_profile_fields
 from orchestra.apiserver.defaults.canonical import canonical
 from orchestra.apiserver.defaults.matching import merge_match_label_keys
 from orchestra.apiserver.defaults.others import default_node_status, with_status
@@ -78,7 +79,7 @@ def _finalizers(document: Document) -> Document:
 
 def create_pod(document: Document) -> Document:
     """Return a new Pod: pending, of the quality that its requests and limits give."""
-    document = merge_match_label_keys(document)
+    document = with_profile_fields(merge_match_label_keys(document))
     spec = document.get("spec") or {}
     status: Document = {"phase": "Pending", "qosClass": qos_class(spec)}
     if spec.get("schedulingGates"):

@@ -75,6 +75,8 @@ def _dropped_with_type(new: Document, old: Document) -> None:
 
     if _has_address(old) and not _has_address(new) and unchanged("clusterIP") and unchanged("clusterIPs"):
         drop("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
+    if _has_address(old) and not _has_address(new) and unchanged("internalTrafficPolicy"):
+        drop("internalTrafficPolicy")
     if _has_node_ports(old) and not _has_node_ports(new) and _node_ports(new) == _node_ports(old):
         new["ports"] = [{name: value for name, value in port.items() if name != "nodePort"} for port in new["ports"]]
     if needs_health_check(old) and not needs_health_check(new) and unchanged("healthCheckNodePort"):

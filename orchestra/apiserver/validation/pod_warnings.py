@@ -177,8 +177,7 @@ def pod_warnings(document: Document, old: Document | None) -> Iterator[str]:
         profiled = (spec.get("securityContext") or {}).get("appArmorProfile") is not None
         for _, container in containers_of(spec, "spec"):
             key = APP_ARMOR + (container.get("name") or "")
-            own = (container.get("securityContext") or {}).get("appArmorProfile")
-            if key in annotations and own is None and not profiled:
+            if key in annotations and not profiled:
                 told = 'deprecated since v1.30; use the "appArmorProfile" field instead'
                 yield f"metadata.annotations[{key}]: {told}"
         faults = dns_label(meta.get("name") or "")

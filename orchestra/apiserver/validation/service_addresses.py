@@ -77,7 +77,7 @@ def _check_each(addresses: list[str], errors: Errors) -> bool:
 
 def address_faults(spec: Document, options: RuleOptions) -> Errors:
     """Return the faults that keep addresses from being allocated at all."""
-    errors: Errors = []
+    errors = _repeated_node_ports(spec)
     if spec.get("type") == "ExternalName":
         return errors
     check_addresses(spec, errors)
@@ -96,4 +96,16 @@ def address_faults(spec: Document, options: RuleOptions) -> Errors:
                 errors.append(invalid(f"spec.ipFamilies[{index}]", family, "not configured on this cluster"))
     if not errors and policy == "RequireDualStack" and len(families) < 2:
         errors.append(invalid(_POLICY, policy, "this cluster is not configured for dual-stack services"))
+    return errors
+
+
+def _repeated_node_ports(spec: Document) -> Errors:
+    """Return a fault per node port that the Service itself has taken before: one cannot be allocated twice."""
+    errors: Errors = []
+    seen: set[tuple[str, int]] = set()
+    for index, port in enumerate(spec.get("ports") or ()):
+        number, key = port.get("nodePort"), (port.get("protocol") or "", port.get("nodePort") or 0)
+        if number and key in seen and spec.get("type") in ("NodePort", "LoadBalancer"):
+            errors.append(invalid(f"spec.ports[{index}].nodePort", number, "provided port is already allocated"))
+        seen.add(key)
     return errors

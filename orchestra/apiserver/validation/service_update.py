@@ -82,7 +82,7 @@ def validate_service_update(new: Document, old: Document, options: RuleOptions =
 
 
 def _changes_addresses(spec: Document, old: Document) -> bool:
-    names = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "type")
+    names = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "type", "ports")
     return any(spec.get(name) != old.get(name) for name in names)
 
 
