@@ -42,8 +42,18 @@ def strategy_for(info: ResourceInfo, options: RuleOptions) -> Strategy:
 
 
 def _admitted_pod(prepare: Callable[[Document], Document]) -> Callable[[Document], Document]:
-    """Do to a new Pod what the admission plugins do that every Kubernetes cluster runs: priority and tolerations."""
-    return lambda new: default_toleration_seconds(default_priority(prepare(new)))
+    """Do to a new Pod what the admission plugins do that every Kubernetes cluster runs: priority and tolerations.
+
+    Without PriorityClass objects a Pod's own number is the only way to give it another priority, so it is taken.
+    """
+
+    def prepared(new: Document) -> Document:
+        new = prepare(new)
+        if (new.get("spec") or {}).get("priority") is None:
+            new = default_priority(new)
+        return default_toleration_seconds(new)
+
+    return prepared
 
 
 def _kept_pod(prepare: Callable[[Document, Document], Document]) -> Callable[[Document, Document], Document]:
