@@ -9,6 +9,7 @@ a server to report to.
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
@@ -26,8 +27,9 @@ from orchestra.apiserver import Admission, APIServer, Authorizer
 from orchestra.apiserver.validation.options import DEFAULT_OPTIONS
 from orchestra.clock import Clock, SystemClock
 from orchestra.controller import Controller, EventRecorder, Manager, Part, SharedInformers, Surroundings
+from orchestra.controller.health import Health
 from orchestra.controller.supervise import Supervisor
-from orchestra.errors import StoreError
+from orchestra.errors import ConfigurationError
 from orchestra.lifecycle import lifecycle_controllers
 from orchestra.network import (
     AddressBlock,
@@ -118,21 +120,24 @@ class ControlPlane:
         }
         self._server: APIServer | None = None
         self._manager: Manager | None = None
-        self._supervisors: list[Supervisor] = []
+        self._supervisors: dict[str, Supervisor] = {}
+        self._scopes: dict[str, anyio.CancelScope] = {}
+        self._agents: TaskGroup | None = None
+        self._surroundings: Surroundings | None = None
         self._tasks: TaskGroup | None = None
 
     @property
     def client(self) -> APIServer:
         """The way to read and write, while the plane runs."""
         if self._server is None:
-            raise StoreError("the control plane is not running: use it inside `async with plane:`")
+            raise _not_running()
         return self._server
 
     @property
     def manager(self) -> Manager:
         """The manager of the controllers, while the plane runs."""
         if self._manager is None:
-            raise StoreError("the control plane is not running: use it inside `async with plane:`")
+            raise _not_running()
         return self._manager
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -207,32 +212,60 @@ class ControlPlane:
         self._manager = Manager(
             server,
             clock=self.clock,
-            controllers=[*self._controllers, *network, _Part(self._scheduler)],
+            controllers=[*self._controllers, *network, self._scheduler],
             informers=informers,
             recorder=recorder,
         )
         await loops.start(self._manager.run)
-        surroundings = Surroundings(client=server, informers=informers, clock=self.clock, recorder=recorder)
+        self._surroundings = Surroundings(client=server, informers=informers, clock=self.clock, recorder=recorder)
         async with anyio.create_task_group() as agents:
             agents.start_soon(cancel_at, stop, agents.cancel_scope)
-            self._supervisors = [self._node(node, surroundings, claim is not None) for node in self.nodes]
-            for supervisor in self._supervisors:
-                agents.start_soon(supervisor.run, name=supervisor.name)
-            for supervisor in self._supervisors:
+            self._agents = agents
+            for node in self.nodes:
+                self._start_node(node, networked=claim is not None)
+            for supervisor in tuple(self._supervisors.values()):
                 await supervisor.wait_ready()
             for front in self._fronts:
                 await agents.start(front.run, server)
             log.info("ready", nodes=len(self.nodes))
             task_status.started()
+        self._agents = None
 
-    def _node(self, node: NodeAgent, surroundings: Surroundings, networked: bool) -> Supervisor:
+    async def add_node(self, node: NodeAgent) -> None:
+        """Start one more node, and wait until it is registered and has taken over its Pods."""
+        if self._agents is None:
+            raise _not_running()
+        if node.name in self._supervisors:
+            raise ConfigurationError(f"the plane has a node {node.name!r} already")
+        self.nodes = (*self.nodes, node)
+        self._start_node(node, networked=self._network is not False)
+        await self._supervisors[node.name].wait_ready()
+
+    async def remove_node(self, name: str) -> None:
+        """Stop a node's agent, as its `on_exit` says; the Node object stays, and is found unreachable after a while."""
+        scope = self._scopes.get(name)
+        if scope is None:
+            raise ConfigurationError(f"the plane has no node {name!r}")
+        self.nodes = tuple(node for node in self.nodes if node.name != name)
+        supervisor = self._supervisors.pop(name)
+        scope.cancel()
+        await supervisor.wait_ended()
+
+    def health(self) -> tuple[Health, ...]:
+        """Say of every part how it is doing."""
+        return (*self.manager.health(), *(one.health() for one in self._supervisors.values()))
+
+    def _start_node(self, node: NodeAgent, *, networked: bool) -> None:
+        surroundings, agents = self._surroundings, self._agents
+        assert surroundings is not None
+        assert agents is not None
         if node.pod_network is None:
             node.pod_network = networked
-
-        async def start(*, task_status: TaskStatus[None]) -> None:
-            await node.run(surroundings, task_status=task_status)
-
-        return Supervisor(f"node {node.name}", start, self.clock)
+        name = f"node {node.name}"
+        supervisor = Supervisor(name, functools.partial(node.run, surroundings), self.clock)
+        scope = anyio.CancelScope()
+        self._supervisors[node.name], self._scopes[node.name] = supervisor, scope
+        agents.start_soon(_run_in, scope, supervisor, name=name)
 
     async def _claim_addresses(self, stack: AsyncExitStack) -> BlockClaim | None:
         """Claim the block of addresses that the store remembers, or a free one, and have the store remember it."""
@@ -245,6 +278,15 @@ class ControlPlane:
         claim = stack.enter_context(claim_free_block(zlib.crc32(self.clock.uid().encode())))
         await self.store.put(BLOCK_KEY, claim.block.cidr.encode())
         return claim
+
+
+async def _run_in(scope: anyio.CancelScope, supervisor: Supervisor) -> None:
+    with scope:
+        await supervisor.run()
+
+
+def _not_running() -> ConfigurationError:
+    return ConfigurationError("the control plane is not running: use it inside `async with plane:`")
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -49,6 +49,7 @@ class Supervisor:
         self._clock = clock
         self._problem = ""
         self._ready = anyio.Event()
+        self._ended = anyio.Event()
 
     def health(self) -> Health:
         """Say whether the part runs."""
@@ -58,8 +59,18 @@ class Supervisor:
         """Wait until the part has said for the first time that it is ready."""
         await self._ready.wait()
 
+    async def wait_ended(self) -> None:
+        """Wait until `run` has returned."""
+        await self._ended.wait()
+
     async def run(self) -> None:
         """Run the part until cancelled, or until it ends by itself."""
+        try:
+            await self._keep_running()
+        finally:
+            self._ended.set()
+
+    async def _keep_running(self) -> None:
         log = get_logger("manager").bind(part=self.name)
         while True:
             began = self._clock.monotonic()

@@ -162,9 +162,13 @@ def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
 
 
 class Book:
-    """The sandboxes, containers, addresses and images of one runtime."""
+    """The sandboxes, containers, addresses and images of one runtime.
 
-    def __init__(self) -> None:
+    `images_have_commands`: whether a container without a command of its own has its image's.
+    """
+
+    def __init__(self, *, images_have_commands: bool) -> None:
+        self._images_have_commands = images_have_commands
         self.sandboxes: dict[str, Sandbox] = {}
         self.containers: dict[str, Container] = {}
         self.addresses = AddressPool()
@@ -232,7 +236,7 @@ class Book:
         if not config.metadata.name:
             raise RuntimeServiceError("container config must include name", code="InvalidArgument")
         _check_name(config.metadata.name)
-        if not config.command and not config.args:
+        if not (config.command or config.args or self._images_have_commands):
             text = f'failed to generate container "{container_id}" spec: failed to generate spec: no command specified'
             raise RuntimeServiceError(text, code="InvalidArgument", reason="CreateContainerError")
         image = self.images.find(config.image.image)

@@ -23,10 +23,11 @@ class RecordingRuntime(UnimplementedRuntime):
 
     runtime_name = "orchestra"
     runtime_version = "0.1.0"
+    images_have_commands = False
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._book = Book()
+        self._book = Book(images_have_commands=self.images_have_commands)
         self._hub = EventHub()
 
     # ---- for subclasses

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from orchestra.client.interface import Client
     from orchestra.clock import Clock
-    from orchestra.controller.interface import Informers, Recorder
+    from orchestra.controller.interface import Recorder, Surroundings
 
 BATCH: Final = 64
 """Pods that are placed before other tasks of the process get their turn."""
@@ -79,22 +79,16 @@ class Scheduler:
         self._binders = binders
 
     async def run(
-        self,
-        *,
-        client: Client,
-        informers: Informers,
-        clock: Clock,
-        recorder: Recorder,
-        task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+        self, surroundings: Surroundings, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
     ) -> None:
         """Place Pods until cancelled; ready when the caches are and the first Pods can be placed."""
         queue = SchedulingQueue(self.profiles, backoff=self._backoff, flush_seconds=self._flush_seconds)
-        run = _Run(self.profiles, queue, client, clock, recorder)
+        run = _Run(self.profiles, queue, surroundings.client, surroundings.clock, surroundings.recorder)
         unsubscribe = []
         try:
             for kind, handler in run.feed.handlers():
-                unsubscribe.append(informers.informer(kind).subscribe(handler))
-            await informers.wait_synced()
+                unsubscribe.append(surroundings.informers.informer(kind).subscribe(handler))
+            await surroundings.informers.wait_synced()
             async with run, anyio.create_task_group() as tasks:
                 for _ in range(self._binders):
                     tasks.start_soon(run.bind_forever)

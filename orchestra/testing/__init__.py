@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 from orchestra._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from orchestra.testing.plane_harness import PlaneHarness
     from orchestra.testing.virtual_time import SimulationError, VirtualClock, VirtualTimeLoop, run_virtual
 
 _EXPORTS = {
+    "PlaneHarness": ".plane_harness",
     "SimulationError": ".virtual_time",
     "VirtualClock": ".virtual_time",
     "VirtualTimeLoop": ".virtual_time",
     "run_virtual": ".virtual_time",
 }
 
-__all__ = ["SimulationError", "VirtualClock", "VirtualTimeLoop", "run_virtual"]
+__all__ = ["PlaneHarness", "SimulationError", "VirtualClock", "VirtualTimeLoop", "run_virtual"]
 __getattr__ = lazy_exports(__name__, _EXPORTS)

@@ -18,7 +18,7 @@ from orchestra.api.core.pod import Pod, PodSchedulingGate
 from orchestra.api.rules.conditions import condition
 from orchestra.apiserver import APIServer
 from orchestra.client.interface import Client, DeleteOptions
-from orchestra.controller import EventRecorder, SharedInformers
+from orchestra.controller import Surroundings, EventRecorder, SharedInformers
 from orchestra.errors import Conflict, ServiceUnavailable, Timeout
 from orchestra.scheduler import Profile, Scheduler, Status, Verdict
 from orchestra.scheduler.interface import CycleState, Plugin
@@ -57,13 +57,8 @@ async def scheduling(
 ) -> AsyncIterator[SharedInformers]:
     clock = VirtualClock(seed=1)
     informers, recorder = SharedInformers(server, clock=clock), EventRecorder(server, clock=clock)
-    run = partial(
-        (scheduler or Scheduler()).run,
-        client=client or server,
-        informers=informers,
-        clock=clock,
-        recorder=recorder,
-    )
+    surroundings = Surroundings(client=client or server, informers=informers, clock=clock, recorder=recorder)
+    run = partial((scheduler or Scheduler()).run, surroundings)
     async with anyio.create_task_group() as tasks:
         await tasks.start(informers.run)
         await tasks.start(recorder.run)

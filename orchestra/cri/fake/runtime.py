@@ -38,6 +38,7 @@ class FakeRuntime(RecordingRuntime):
     """
 
     runtime_name = "orchestra-fake"
+    images_have_commands = True
 
     def __init__(self, *, clock: Clock | None = None, script: Script | None = None) -> None:
         super().__init__(clock or SystemClock())
