@@ -5,8 +5,9 @@ The stored document has no resourceVersion: that is the revision of the write. T
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from functools import cache
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import attrs
 import orjson
@@ -15,6 +16,9 @@ from orchestra.api.codec import decode, encode, encoder_of, fields_of
 from orchestra.api.object import Object
 
 Document = dict[str, Any]
+
+SHARED_SPECS: Final = 256
+"""How many different specs are remembered in case that another object has the same."""
 
 
 class Record:
@@ -189,3 +193,33 @@ def decode_sharing(document: Document, cls: type[Object], *known: tuple[Document
 def _demanding(cls: type[Object]) -> bool:
     """Whether a class has fields without a default: its objects are only ever decoded whole."""
     return any(item.default is attrs.NOTHING for item in attrs.fields(cls))
+
+
+class SharedSpecs:
+    """Specs that many objects have in common, such as those of the Pods of one ReplicaSet: decoded once, held once.
+
+    Keeps the `SHARED_SPECS` that were used last.
+    """
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[bytes, tuple[Document, Object]] = OrderedDict()
+
+    def known(self, document: Document) -> tuple[Document, tuple[Document, Object] | None]:
+        """Return the document with the shared copy of its spec, and whose typed view has that spec."""
+        spec = document.get("spec")
+        if not spec:
+            return document, None
+        found = self._known.get(key := orjson.dumps(spec))
+        if found is None:
+            return document, None
+        self._known.move_to_end(key)
+        return {**document, "spec": found[0]["spec"]}, found
+
+    def learn(self, document: Document, obj: Object) -> None:
+        """Remember the spec of an object that was just decoded."""
+        spec = document.get("spec")
+        if not spec:
+            return
+        self._known[orjson.dumps(spec)] = ({"spec": spec}, obj)
+        if len(self._known) > SHARED_SPECS:
+            self._known.popitem(last=False)

@@ -15,12 +15,13 @@ from orchestra.api.codec import decode
 from orchestra.api.object import Object, ResourceInfo
 from orchestra.api.schema import undeclared_fields
 from orchestra.apiserver import metadata, refusals
+from orchestra.apiserver.companions import Plan
 from orchestra.apiserver.core import Core
 from orchestra.apiserver.deletion import completes
 from orchestra.apiserver.interface import Admission, AdmissionRequest, Document, Strategy
 from orchestra.apiserver.keys import object_key
 from orchestra.apiserver.ownership import has_owners, tracked, writer_of
-from orchestra.apiserver.record import Record, decode_sharing
+from orchestra.apiserver.record import Record, SharedSpecs, decode_sharing
 from orchestra.apiserver.validation.fields import FieldError
 from orchestra.apiserver.writes import Call, NamespaceMovedError, TakenError, Target, Writes
 from orchestra.errors import AlreadyExists, DecodeError
@@ -49,6 +50,7 @@ class Registry:
         self._core = core
         self._writes = writes
         self._admission = tuple(admission)
+        self._specs = SharedSpecs()
 
     async def read(self, target: Target) -> Record:
         """Return the newest state of an object; raises NotFound."""
@@ -115,6 +117,18 @@ class Registry:
             for warning in unknown:
                 options.on_warning(warning)
 
+    def _decoded(self, info: ResourceInfo, plan: Plan, *known: tuple[Document, Object]) -> tuple[Plan, Object]:
+        """Return the plan and the typed view of its document; Pods share the specs that they have in common."""
+        document = plan.document
+        if info.group_kind != "Pod" or any(old.get("spec") is document.get("spec") for old, _ in known):
+            return plan, self.decoded(info, document, *known)
+        shared, twin = self._specs.known(document)
+        if twin is not None:
+            return attrs.evolve(plan, document=shared), self.decoded(info, shared, twin, *known)
+        obj = self.decoded(info, document, *known)
+        self._specs.learn(document, obj)
+        return plan, obj
+
     def decoded(self, info: ResourceInfo, document: Document, *known: tuple[Document, Object]) -> Object:
         """Return the typed view; raises BadRequest naming the field that does not fit."""
         try:
@@ -135,7 +149,7 @@ class Registry:
         for _ in range(WRITE_ATTEMPTS):
             home = await self._home(target, fresh=fresh)
             plan = self._writes.plan(info, document, None, taken)
-            obj = self.decoded(info, plan.document, *(() if call.typed is None else (call.typed,)))
+            plan, obj = self._decoded(info, plan, *(() if call.typed is None else (call.typed,)))
             if call.options.dry_run:
                 return await self._dry_create(target, plan.document, obj)
             try:
@@ -177,13 +191,14 @@ class Registry:
         known = [(before, old.object)]
         if call.typed is not None:
             known.append(call.typed)
-        obj = self.decoded(info, new, *known)
+        plan, obj = self._decoded(info, attrs.evolve(plan, document=new), *known)
+        new = plan.document
         if call.options.dry_run:
             return _shown(old, old.revision, new, obj)
         if completes(strategy, new):
             gone = await self._writes.remove(target, old, call)
             return None if gone is None else _shown(old, gone, new, obj)
-        return await self._writes.replace(target, old, attrs.evolve(plan, document=new), obj, call)
+        return await self._writes.replace(target, old, plan, obj, call)
 
     def _updated(self, strategy: Strategy, target: Target, old: Record, given: Document) -> Document:
         before = old.document

@@ -28,12 +28,13 @@ GroupKey: TypeAlias = tuple[bytes, bytes | None, bool, bool]
 class WatchGroup:
     """Live watches that want the same: what they are told is selected once, and one signal wakes them all."""
 
-    __slots__ = ("_deletes", "_high", "_low", "_puts", "changed", "watches")
+    __slots__ = ("_changed", "_deletes", "_high", "_low", "_puts", "watches")
 
     def __init__(self, key: GroupKey) -> None:
         self._low, self._high, self._puts, self._deletes = key
         self.watches: dict[OpenWatch, None] = {}
-        self.changed = anyio.Event()
+        self._changed: anyio.Event | None = None
+        """There only while somebody waits: most changes come while the readers are busy."""
 
     def select(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
         """Return those of one revision's events that are wanted."""
@@ -54,8 +55,15 @@ class WatchGroup:
 
     def wake(self) -> None:
         """Let every watch look whether there is something for it."""
-        self.changed.set()
-        self.changed = anyio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
+
+    async def wait(self) -> None:
+        """Wait for the next `wake`."""
+        if self._changed is None:
+            self._changed = anyio.Event()
+        await self._changed.wait()
 
 
 class OpenWatch:
@@ -114,7 +122,7 @@ class OpenWatch:
             elif self._pending or self._progress:
                 return self._take(self._hub.engine.revision)
             else:
-                await self.group.changed.wait()
+                await self.group.wait()
 
     def request_progress(self) -> None:
         """See `Watch.request_progress`."""
