@@ -13,7 +13,8 @@ import attrs
 import orjson
 
 from orchestra.api.codec import decode, encode, encoder_of, fields_of
-from orchestra.api.object import Object
+from orchestra.api.object import Object, Struct
+from orchestra.errors import DecodeError
 
 Document = dict[str, Any]
 
@@ -166,31 +167,71 @@ def encode_sharing(obj: Object, known: Record | None) -> Document:
 
 
 def decode_sharing(document: Document, cls: type[Object], *known: tuple[Document, Object]) -> Object:
-    """Return the typed view of `document`; parts that are the very parts of a known document take its object's parts.
+    """Return the typed view of `document`; parts that are those of a known document take its object's parts.
 
-    The metadata is always decoded anew, so that the result can be stamped. Raises DecodeError.
+    Parts are the fields of the object, and the fields of those: a new number of replicas costs neither the template
+    nor the status. The metadata is always decoded anew, so that the result can be stamped. Raises DecodeError.
     """
     if _demanding(cls):
         return decode(document, cls)
     fields = fields_of(cls)
-    shared: list[tuple[str, Object]] = []
+    taken: list[tuple[str, Any]] = []
     rest: Document = {}
     for name, value in document.items():
-        source = None
-        if name != "metadata" and name in fields and isinstance(value, dict | list):
-            source = next((obj for old, obj in known if old.get(name) is value), None)
-        if source is None:
+        if name == "metadata" or name not in fields or not isinstance(value, dict | list):
             rest[name] = value
+            continue
+        attribute = fields[name].attribute
+        source = next((obj for old, obj in known if old.get(name) is value), None)
+        if source is not None:
+            taken.append((attribute, getattr(source, attribute)))
+        elif known and isinstance(value, dict) and _has_parts(known[0], name, attribute):
+            before, twin = known[0]
+            taken.append((attribute, _decode_part(name, value, before[name], getattr(twin, attribute))))
         else:
-            shared.append((fields[name].attribute, source))
+            rest[name] = value
     obj = decode(rest, cls)
-    for attribute, source in shared:
-        object.__setattr__(obj, attribute, getattr(source, attribute))
+    for attribute, part in taken:
+        object.__setattr__(obj, attribute, part)
     return obj
 
 
+def _decode_part(name: str, value: Document, before: Document, known: Any) -> Any:
+    """Return the typed view of one field of an object, sharing what it has in common with its former state."""
+    cls = type(known)
+    fields = fields_of(cls)
+    taken: list[tuple[str, Any]] = []
+    rest: Document = {}
+    for inner, part in value.items():
+        old = before.get(inner)
+        if inner in fields and _same(part, old):
+            attribute = fields[inner].attribute
+            taken.append((attribute, getattr(known, attribute)))
+        else:
+            rest[inner] = part
+    try:
+        result = decode(rest, cls)
+    except DecodeError as error:
+        raise error.under(name) from None
+    for attribute, part in taken:
+        object.__setattr__(result, attribute, part)
+    return result
+
+
+def _has_parts(known: tuple[Document, Object], name: str, attribute: str) -> bool:
+    part = getattr(known[1], attribute)
+    return isinstance(known[0].get(name), dict) and isinstance(part, Struct) and not _demanding(type(part))
+
+
+def _same(part: Any, old: Any) -> bool:
+    # Bytes are compared because for Python true equals 1, which is another JSON value.
+    if part is old:
+        return isinstance(part, dict | list)
+    return isinstance(part, dict | list) and type(part) is type(old) and orjson.dumps(part) == orjson.dumps(old)
+
+
 @cache
-def _demanding(cls: type[Object]) -> bool:
+def _demanding(cls: type[Struct]) -> bool:
     """Whether a class has fields without a default: its objects are only ever decoded whole."""
     return any(item.default is attrs.NOTHING for item in attrs.fields(cls))
 
