@@ -38,6 +38,11 @@ BATCH = 10
 PAUSE_SECONDS = 0.02
 """Between batches: 500 Events a second at most."""
 
+BUSY_SECONDS = 0.01
+"""A pause that takes so much longer than it should means that other tasks need the time: the next one is doubled."""
+
+MAX_PAUSE_SECONDS = 0.5
+
 GATHER_SECONDS = 0.05
 """Before the first batch after a rest, so that what comes together is counted together."""
 
@@ -115,6 +120,7 @@ class EventRecorder:
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Write what is noted until cancelled; then what is left, as far as that is possible in a second."""
         task_status.started()
+        pause = PAUSE_SECONDS
         try:
             while True:
                 if not self._pending:
@@ -131,7 +137,11 @@ class EventRecorder:
                 for tale in batch:
                     await self._write(tale)
                     await anyio.lowlevel.checkpoint()
-                await anyio.sleep(PAUSE_SECONDS if batch else self._until_due(now))
+                wait = pause if batch else self._until_due(now)
+                asleep = self.clock.monotonic()
+                await anyio.sleep(wait)
+                busy = self.clock.monotonic() - asleep > wait + BUSY_SECONDS
+                pause = min(2 * pause, MAX_PAUSE_SECONDS) if busy else PAUSE_SECONDS
         finally:
             with anyio.move_on_after(DRAIN_SECONDS, shield=True):
                 for tale in tuple(self._pending.values()):

@@ -119,6 +119,30 @@ async def test_many_events_are_smoothed_and_none_is_lost(server: APIServer, reco
     assert len(await stored(server)) == 1000
 
 
+class BusyClock(VirtualClock):
+    """The clock of a process whose tasks hold one another up: each look at it finds more time gone than was slept."""
+
+    late = 0.0
+
+    def monotonic(self) -> float:
+        self.late += 0.02
+        return super().monotonic() + self.late
+
+
+@pytest.mark.virtual_time
+async def test_a_busy_process_writes_its_events_more_slowly(server: APIServer) -> None:
+    recorder = EventRecorder(server, clock=BusyClock())
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(recorder.run)
+        events = recorder.events("test")
+        for number in range(1000):
+            obj = ConfigMap(metadata=ObjectMeta(name=f"c{number}", namespace="default", uid=str(number)))
+            events.normal(obj, "Made", "made")
+        await anyio.sleep(5)
+        assert 50 <= len(await stored(server)) <= 200
+        tasks.cancel_scope.cancel()
+
+
 @pytest.mark.virtual_time
 async def test_more_than_can_wait_is_dropped_and_counted(server: APIServer) -> None:
     recorder = EventRecorder(server, clock=VirtualClock())
