@@ -55,6 +55,7 @@ class Election:
         self._namespace = namespace
         self._terms = terms
         self._identity = identity
+        self._seen_version = ""
         self._candidate = Candidate(namespace, name, identity, terms)
         self._log = get_logger("election").bind(lease=f"{namespace}/{name}", identity=identity)
 
@@ -93,7 +94,25 @@ class Election:
                 if waiting is None:
                     return began
                 pause = waiting
-            await anyio.sleep(pause * (1 + 0.2 * self._clock.random.random()))
+            pause *= 1 + 0.2 * self._clock.random.random()
+            with anyio.move_on_after(pause):
+                await self._lease_changed()
+
+    async def _lease_changed(self) -> None:
+        """Return when the Lease is written: one that is given up is taken at once. Without a server never return."""
+        if self._seen_version:
+            try:
+                async with self._client.watch(
+                    Lease,
+                    namespace=self._namespace,
+                    field_selector=f"metadata.name={self._name}",
+                    resource_version=self._seen_version,
+                ) as watch:
+                    await watch.next_batch()
+                    return
+            except APIError as error:
+                self._log.debug("lease not watched", error=str(error))
+        await anyio.Event().wait()
 
     async def _try(self) -> float | None:
         """Take or renew the Lease; return how long to wait when somebody else has it."""
@@ -102,6 +121,7 @@ class Election:
             lease = await self._client.get(Lease, self._name, namespace=self._namespace)
         except NotFound:
             lease = None
+        self._seen_version = lease.metadata.resource_version if lease is not None else ""
         decision = self._candidate.decide(lease, self._clock.monotonic(), self._clock.now())
         if isinstance(decision, Wait):
             return decision.seconds
