@@ -30,7 +30,8 @@ if TYPE_CHECKING:
         per_node,
         unschedulable,
     )
-    from orchestra.scheduler.nodetable import NodeRow, NodeTable
+    from orchestra.scheduler.noderow import NodeRow
+    from orchestra.scheduler.nodetable import NodeTable
     from orchestra.scheduler.podinfo import DEFAULT_SCHEDULER, PodInfo
     from orchestra.scheduler.profile import DEFAULT_PLUGINS, Profile
     from orchestra.scheduler.scheduler import Scheduler
@@ -45,7 +46,7 @@ _EXPORTS = {
     "Diagnosis": ".diagnosis",
     "EventHint": ".events",
     "Harness": ".harness",
-    "NodeRow": ".nodetable",
+    "NodeRow": ".noderow",
     "NodeTable": ".nodetable",
     "Nodes": ".view",
     "OnlyNodes": ".interface",

@@ -14,10 +14,12 @@ import attrs
 import numpy as np
 
 from orchestra.errors import PluginError
+from orchestra.scheduler.answers import as_rejections, asking
 from orchestra.scheduler.diagnosis import Diagnosis
-from orchestra.scheduler.evaluation import INFEASIBLE, Evaluation, as_rejections, asking
+from orchestra.scheduler.evaluation import Evaluation
 from orchestra.scheduler.interface import Bools, Check, CycleState, OnlyNodes, PostFilterResult, Rejection, Verdict
-from orchestra.scheduler.nodetable import NodeRow, NodeTable
+from orchestra.scheduler.noderow import NodeRow
+from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.profile import Profile
 from orchestra.scheduler.view import Nodes
@@ -96,12 +98,13 @@ class Cycle:
             return Failed(pod, error)
 
     def _place(self, pod: PodInfo, evaluation: Evaluation, allowed: Bools | None = None) -> Placed:
-        total = evaluation.total
+        best = evaluation.best_rows()
         if allowed is not None:
-            total = np.where(allowed, total, INFEASIBLE)
-        best = np.flatnonzero(total == total.max())
+            rows = np.flatnonzero(allowed & evaluation.feasible)
+            totals = evaluation.total[rows]
+            best = rows[totals == totals.max()].tolist()
         # Like kube-scheduler's selectHost: each of the best nodes is as likely as any other.
-        choice = int(best[self._random.randrange(len(best))]) if len(best) > 1 else int(best[0])
+        choice = best[self._random.randrange(len(best))] if len(best) > 1 else best[0]
         node = self.table.rows[choice].name
         self.table.assume(pod, node)
         return Placed(pod, node)

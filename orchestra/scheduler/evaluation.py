@@ -9,27 +9,21 @@ Computing from scratch and keeping current must give the same arrays; the second
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_left, insort
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from orchestra.errors import PluginError
+from orchestra.scheduler.answers import FilterAnswer, ScoreAnswer, as_rejections, asking, checked, merged
 from orchestra.scheduler.diagnosis import Diagnosis, FilterPart, ScorePart
 from orchestra.scheduler.interface import (
     SUCCESS,
     Bools,
-    ByCode,
     CycleState,
     Ints,
-    NormalizePlugin,
     OnlyNodes,
-    PreScorePlugin,
     Rejection,
     Rejections,
-    RowFilter,
-    RowScore,
     Status,
     Verdict,
 )
@@ -42,42 +36,6 @@ MAX_ROWS_ONE_BY_ONE: Final = 16
 """Up to so many changed rows are recomputed one by one; more of them as arrays."""
 INFEASIBLE: Final = -1
 """Total of rows that no Pod of the shape can go to."""
-
-
-class _Filter:
-    """One Filter plugin: `rejections` is None while it skips the Pod."""
-
-    __slots__ = ("by_row", "plugin", "rejections")
-
-    def __init__(self, plugin: Any) -> None:
-        self.plugin = plugin
-        self.by_row = isinstance(plugin, RowFilter)
-        self.rejections: Rejections | None = None
-
-
-class _Score:
-    """One Score plugin. `even` is the one normalised score of all nodes, when its raw scores are all the same."""
-
-    __slots__ = ("by_row", "even", "normalized", "normalizes", "plugin", "prepares", "raw", "skipped", "weight")
-
-    def __init__(self, plugin: Any, weight: int) -> None:
-        self.plugin = plugin
-        self.weight = weight
-        self.prepares = isinstance(plugin, PreScorePlugin)
-        self.normalizes = isinstance(plugin, NormalizePlugin)
-        self.by_row = plugin.node_local and isinstance(plugin, RowScore)
-        self.skipped = False
-        self.raw: Ints = np.zeros(0, dtype=np.int64)
-        self.normalized: Ints = self.raw
-        self.even: int | None = None
-
-
-def asking(plugin: Any, point: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a plugin; whatever it raises becomes a PluginError that names it."""
-    try:
-        return function(*arguments)
-    except Exception as error:
-        raise PluginError(f"plugin {plugin.name} failed in {point}: {error!r}", plugin=plugin.name) from error
 
 
 class Evaluation:
@@ -95,9 +53,14 @@ class Evaluation:
         self.first_refusal: Ints = np.zeros(0, dtype=np.int64)
         self.feasible: Bools = np.zeros(0, dtype=np.bool_)
         self.total: Ints = np.zeros(0, dtype=np.int64)
-        self._filters = [_Filter(plugin) for plugin in profile.filters]
-        self._scores = [_Score(plugin, profile.weight(plugin.name)) for plugin in profile.scores]
+        self._filters = [FilterAnswer(plugin) for plugin in profile.filters]
+        self._scores = [ScoreAnswer(plugin, profile.weight(plugin.name)) for plugin in profile.scores]
         self._feasible_count = 0
+        self._fixed_refusal: Ints = self.first_refusal
+        self._fixed_total: Ints = self.total
+        # Every row whose total is at least `_floor`, by total: so the best are known although totals change.
+        self._by_total: dict[int, list[int]] = {}
+        self._floor = 0
 
     # -- keeping current
 
@@ -122,8 +85,10 @@ class Evaluation:
             self.feasible = np.zeros(self.table.size, dtype=np.bool_)
             self.total = np.full(self.table.size, INFEASIBLE, dtype=np.int64)
             self._feasible_count = 0
+            self._by_total.clear()
             return
         for item in self._filters:
+            item.row = None
             item.rejections = None if item.plugin.name in skipping else self._ask_filter(item.plugin, nodes)
         self._combine()
         self._score_everything()
@@ -137,9 +102,9 @@ class Evaluation:
         everywhere = False
         one_by_one = len(rows) <= MAX_ROWS_ONE_BY_ONE
         for item in self._filters:
-            if not item.plugin.reads_pods:
+            if not item.follows:
                 continue
-            if not item.plugin.node_local:
+            if not item.local:
                 skips = item.plugin.name in skipping
                 everywhere |= not skips or item.rejections is not None
                 item.rejections = None if skips else self._ask_filter(item.plugin, Nodes(self.table))
@@ -196,26 +161,31 @@ class Evaluation:
                 return None
         return skipping
 
-    def _update_rows(self, item: _Filter, rows: tuple[int, ...], one_by_one: bool) -> None:
-        plugin, rejections = item.plugin, item.rejections
+    def _update_rows(self, item: FilterAnswer, rows: tuple[int, ...], one_by_one: bool) -> None:
+        rejections = item.rejections
         if rejections is None:
             return
         if one_by_one and item.by_row:
+            if item.row is None:
+                item.row = asking(item.plugin, "Filter", item.plugin.row_filter, self.state, self.pod)
+            codes, table_rows = rejections.codes, self.table.rows
             for row in rows:
-                code = asking(plugin, "Filter", plugin.filter_row, self.state, self.pod, self.table.rows[row])
-                rejections.codes[row] = code
+                codes[row] = asking(item.plugin, "Filter", item.row, table_rows[row])
             return
         index = np.array(rows, dtype=np.intp)
-        answer = self._ask_filter(plugin, Nodes(self.table, index))
-        item.rejections = _merged(rejections, index, answer)
+        item.rejections = merged(rejections, index, self._ask_filter(item.plugin, Nodes(self.table, index)))
 
     def _combine(self) -> None:
         table = self.table
         first = np.full(table.size, -1, dtype=np.int64)
+        self._fixed_refusal = np.full(table.size, len(self._filters), dtype=np.int64)
         for position in range(len(self._filters) - 1, -1, -1):
-            rejections = self._filters[position].rejections
-            if rejections is not None:
-                first[rejections.codes != 0] = position
+            item = self._filters[position]
+            if item.rejections is not None:
+                refused = item.rejections.codes != 0
+                first[refused] = position
+                if not (item.follows and item.local):
+                    self._fixed_refusal[refused] = position
         self.first_refusal = first
         feasible = (first < 0) & table.active[: table.size]
         self.feasible = feasible if self.considered is None else feasible & self.considered
@@ -224,14 +194,21 @@ class Evaluation:
     def _combine_rows(self, rows: tuple[int, ...]) -> bool:
         """Do what `_combine` does for some rows; returns whether one became feasible or is no more."""
         moved = False
+        nobody = len(self._filters)
+        following = [
+            (position, item.rejections.codes)
+            for position, item in enumerate(self._filters)
+            if item.follows and item.local and item.rejections is not None
+        ]
         for row in rows:
-            refused_by = -1
-            for position, item in enumerate(self._filters):
-                if item.rejections is not None and item.rejections.codes[row]:
-                    refused_by = position
+            refused_by = int(self._fixed_refusal[row])
+            for position, codes in following:
+                if position >= refused_by:
                     break
-            self.first_refusal[row] = refused_by
-            fits = refused_by < 0 and bool(self.table.active[row])
+                if codes[row]:
+                    refused_by = position
+            fits = refused_by == nobody and bool(self.table.active[row])
+            self.first_refusal[row] = -1 if refused_by == nobody else refused_by
             if fits != bool(self.feasible[row]):
                 self.feasible[row] = fits
                 self._feasible_count += 1 if fits else -1
@@ -245,66 +222,102 @@ class Evaluation:
             self._ask_score(item)
         self._sum()
 
-    def _ask_score(self, item: _Score) -> None:
+    def _ask_score(self, item: ScoreAnswer) -> None:
         plugin, nodes = item.plugin, Nodes(self.table)
-        item.skipped = False
+        item.skipped, item.row = False, None
         if item.prepares:
             answer = asking(plugin, "PreScore", plugin.pre_score, self.state, self.pod, nodes, self.feasible)
             item.skipped = answer is not None and answer.verdict is Verdict.SKIP
         if not item.skipped:
-            item.raw = _checked(plugin, asking(plugin, "Score", plugin.score, self.state, self.pod, nodes), nodes.count)
+            item.raw = checked(plugin, asking(plugin, "Score", plugin.score, self.state, self.pod, nodes), nodes.count)
             self._normalize(item)
 
-    def _normalize(self, item: _Score) -> None:
+    def _normalize(self, item: ScoreAnswer) -> None:
         plugin = item.plugin
-        item.even = None
+        item.even = False
         if not item.normalizes:
             item.normalized = item.raw
             return
         rows = np.flatnonzero(self.feasible)
         raw = item.raw[rows]
         scores = asking(plugin, "NormalizeScore", plugin.normalize, self.state, self.pod, raw, rows)
-        scores = _checked(plugin, scores, len(rows))
+        scores = checked(plugin, scores, len(rows))
         item.normalized = np.zeros(self.table.size, dtype=np.int64)
         item.normalized[rows] = scores
-        if plugin.even_stays_even and len(rows) and not plugin.reads_pods:
+        if plugin.even_stays_even and len(rows) and not item.follows:
             active = item.raw[self.table.active[: self.table.size]]
             if active.min() == active.max():
-                item.even = int(scores[0])
-                item.normalized[:] = item.even
+                item.even = True
+                item.normalized[:] = scores[0]
 
     def _sum(self) -> None:
-        total = np.zeros(self.table.size, dtype=np.int64)
+        """Add everything up; what no Pod can change is kept apart, so that a row can be added up anew."""
+        self._fixed_total = np.zeros(self.table.size, dtype=np.int64)
         for item in self._scores:
-            if not item.skipped:
+            if not item.skipped and not item.by_row:
+                self._fixed_total += item.normalized * item.weight if item.weight != 1 else item.normalized
+        total = self._fixed_total.copy()
+        for item in self._scores:
+            if not item.skipped and item.by_row:
                 total += item.normalized * item.weight if item.weight != 1 else item.normalized
         total[~self.feasible] = INFEASIBLE
         self.total = total
+        self._by_total.clear()
 
     def _follow_scores(self, rows: tuple[int, ...], *, moved: bool, one_by_one: bool, everything: bool) -> None:
         for item in self._scores:
-            plugin = item.plugin
-            if plugin.reads_pods and not (one_by_one and item.by_row):
+            if item.follows and not (one_by_one and item.by_row):
                 before = item.skipped
                 self._ask_score(item)
                 everything |= not (before and item.skipped)
-            elif plugin.reads_pods and not item.skipped:
-                for row in rows:
-                    item.raw[row] = asking(
-                        plugin, "Score", plugin.score_row, self.state, self.pod, self.table.rows[row]
-                    )
-            stale = moved or (plugin.reads_pods and plugin.node_local)
-            if stale and item.normalizes and not item.skipped and item.even is None:
+            elif moved and item.normalizes and not item.skipped and not item.even:
                 self._normalize(item)
                 everything = True
+        if one_by_one:
+            self._follow_rows(rows)
         if everything:
             self._sum()
+
+    def _follow_rows(self, rows: tuple[int, ...]) -> None:
+        """Ask again for some rows, and add those up."""
+        asked = []
+        for item in self._scores:
+            if item.by_row and not item.skipped:
+                if item.row is None:
+                    item.row = asking(item.plugin, "Score", item.plugin.row_score, self.state, self.pod)
+                asked.append((item.plugin, item.row, item.raw, item.weight))
+        for index in rows:
+            row = self.table.rows[index]
+            total = int(self._fixed_total[index])
+            for plugin, function, raw, weight in asked:
+                score = asking(plugin, "Score", function, row)
+                raw[index] = score
+                total += score * weight
+            self._set_total(index, total if self.feasible[index] else INFEASIBLE)
+
+    # -- the best nodes
+
+    def _set_total(self, row: int, total: int) -> None:
+        old = int(self.total[row])
+        if old == total:
             return
-        for row in rows:
-            if not self.feasible[row]:
-                self.total[row] = INFEASIBLE
-                continue
-            self.total[row] = sum(int(s.normalized[row]) * s.weight for s in self._scores if not s.skipped)
+        self.total[row] = total
+        if not self._by_total:
+            return
+        if old >= self._floor:
+            same = self._by_total[old]
+            del same[bisect_left(same, row)]
+            if not same:
+                del self._by_total[old]
+        if total >= self._floor:
+            insort(self._by_total.setdefault(total, []), row)
+
+    def best_rows(self) -> list[int]:
+        """Return the rows with the highest total, in order; there must be a feasible one."""
+        if not self._by_total:
+            self._floor = int(self.total.max())
+            self._by_total[self._floor] = np.flatnonzero(self.total == self._floor).tolist()
+        return self._by_total[max(self._by_total)]
 
     # -- results
 
@@ -347,43 +360,3 @@ class Evaluation:
             total=self.total[rows],
             post_filter=post_filter,
         )
-
-
-def as_rejections(plugin: Any, answer: Any, count: int) -> Rejections:
-    """Return the answer of a Filter in its full form; raises PluginError when it is not one answer for each node."""
-    if isinstance(answer, np.ndarray) and answer.dtype == np.bool_:
-        rejection = Rejection((f"node(s) didn't satisfy plugin {plugin.name}",))
-        answer = Rejections((~answer).astype(np.int64), ByCode((rejection,)))
-    if not isinstance(answer, Rejections):
-        wrong = f"plugin {plugin.name} returned neither booleans nor Rejections from Filter"
-        raise PluginError(wrong, plugin=plugin.name)
-    if answer.codes.shape != (count,):
-        wrong = f"plugin {plugin.name} returned shape {answer.codes.shape} from Filter, wanted ({count},)"
-        raise PluginError(wrong, plugin=plugin.name)
-    return answer
-
-
-def _merged(old: Rejections, rows: NDArray[np.intp], new: Rejections) -> Rejections:
-    """Return `old` with the answers for `rows` replaced; codes that mean different things are numbered anew."""
-    if old.explain == new.explain or not new.codes.any():
-        old.codes[rows] = new.codes
-        return old
-    known: dict[Rejection, int] = {}
-    codes = np.zeros(len(old.codes), dtype=np.int64)
-    for code in np.unique(old.codes).tolist():
-        if code:
-            codes[old.codes == code] = known.setdefault(old.explain(code), len(known) + 1)
-    codes[rows] = [known.setdefault(new.explain(c), len(known) + 1) if c else 0 for c in new.codes.tolist()]
-    return Rejections(codes, ByCode(tuple(known)))
-
-
-def _checked(plugin: Any, scores: Any, count: int) -> Ints:
-    """Return scores as int64; raises PluginError when they are not whole numbers, one for each node."""
-    if not isinstance(scores, np.ndarray) or scores.dtype.kind not in "iu":
-        kind = getattr(scores, "dtype", type(scores).__name__)
-        raise PluginError(f"plugin {plugin.name} returned {kind} from Score, wanted integers", plugin=plugin.name)
-    if scores.shape != (count,):
-        raise PluginError(
-            f"plugin {plugin.name} returned shape {scores.shape} from Score, wanted ({count},)", plugin=plugin.name
-        )
-    return scores.astype(np.int64, copy=False)

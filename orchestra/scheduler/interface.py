@@ -33,7 +33,8 @@ from orchestra.scheduler.events import EventHint
 if TYPE_CHECKING:
     from orchestra.client.interface import Client
     from orchestra.scheduler.diagnosis import Diagnosis
-    from orchestra.scheduler.nodetable import NodeRow, NodeTable
+    from orchestra.scheduler.noderow import NodeRow
+    from orchestra.scheduler.nodetable import NodeTable
     from orchestra.scheduler.podinfo import PodInfo
     from orchestra.scheduler.view import Nodes
 
@@ -148,19 +149,21 @@ class Plugin:
 
     `node_local`: what it says of a node depends on the Pod and that node alone, so only rows that changed are
     recomputed. `reads_pods`: its answers depend on the Pods that run on nodes, not only on the nodes' own fields.
-    `even_stays_even`: where all raw scores are equal, `normalize` gives the same score whichever nodes are left.
+    `core_shape_only`: it reads nothing of a Pod but what is in `PodInfo.core_shape`. `even_stays_even`: where all
+    raw scores are equal, `normalize` gives the same score whichever nodes are left.
     """
 
     name: ClassVar[str] = ""
     node_local: ClassVar[bool] = False
     reads_pods: ClassVar[bool] = True
+    core_shape_only: ClassVar[bool] = False
     even_stays_even: ClassVar[bool] = False
 
     def shape_key(self, pod: PodInfo) -> Hashable:
         """Return what of the Pod the plugin reads: Pods with equal keys share its answers.
 
-        The default is everything but name, uid and status. Parts that every Pod's shape holds anyway (see
-        `PodInfo.core_shape`) need not be repeated.
+        It is not asked with `core_shape_only`. The default is everything but name, uid and status; what is in
+        `PodInfo.core_shape` need not be repeated.
         """
         return (pod.pod.metadata.annotations, pod.pod.metadata.owner_references, pod.pod.spec)
 
@@ -207,10 +210,10 @@ class FilterPlugin(Protocol):
 
 @runtime_checkable
 class RowFilter(Protocol):
-    """Extra power of a node-local Filter: the answer for one row without array operations."""
+    """Extra power of a node-local Filter: answers for single rows without array operations."""
 
-    def filter_row(self, state: CycleState, pod: PodInfo, row: NodeRow) -> int:
-        """Return the code that `filter` would give this row."""
+    def row_filter(self, state: CycleState, pod: PodInfo) -> Callable[[NodeRow], int]:
+        """Return a function that gives a row the code that `filter` would give it."""
         ...
 
 
@@ -260,10 +263,10 @@ class ScorePlugin(Protocol):
 
 @runtime_checkable
 class RowScore(Protocol):
-    """Extra power of a node-local Score: the answer for one row without array operations."""
+    """Extra power of a node-local Score without `normalize`: answers for single rows without array operations."""
 
-    def score_row(self, state: CycleState, pod: PodInfo, row: NodeRow) -> int:
-        """Return the score that `score` would give this row."""
+    def row_score(self, state: CycleState, pod: PodInfo) -> Callable[[NodeRow], int]:
+        """Return a function that gives a row the score that `score` would give it."""
         ...
 
 

@@ -7,7 +7,7 @@ here, which write both and note in a journal which rows changed, so that cached 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import attrs
@@ -19,50 +19,16 @@ from orchestra.api.frozen import ABSENT_MAP
 from orchestra.api.selectors import Selector
 from orchestra.scheduler.budgets import DisruptionBudget
 from orchestra.scheduler.columns import Interned, LabelColumns, grown
+from orchestra.scheduler.noderow import NodeRow
 from orchestra.scheduler.podindex import PodIndex
 from orchestra.scheduler.podinfo import HostPort, PodInfo
 from orchestra.scheduler.resources import NATIVE, PODS, amount, counts
 
 INITIAL_ROWS: Final = 64
+MAX_ASKED_ABOUT: Final = 10_000
+"""Namespaces and workloads whose selectors somebody asked for; beyond it everything is computed anew."""
 JOURNAL_ROWS: Final = 8192
 """Changed rows that are remembered; whoever last looked before that recomputes everything."""
-
-
-class NodeRow:
-    """One node. `node` is None while only its Pods are known; `alloc` and `used` follow the resource `columns`."""
-
-    __slots__ = (
-        "alloc",
-        "columns",
-        "images",
-        "index",
-        "labels",
-        "name",
-        "node",
-        "nonzero_cpu",
-        "nonzero_memory",
-        "pod_count",
-        "pod_limit",
-        "pods",
-        "ports",
-        "used",
-    )
-
-    def __init__(self, index: int, name: str, columns: dict[str, int]) -> None:
-        self.index = index
-        self.name = name
-        self.columns = columns
-        self.node: Node | None = None
-        self.labels: Mapping[str, str] = ABSENT_MAP
-        self.alloc = [0] * len(columns)
-        self.used = [0] * len(columns)
-        self.nonzero_cpu = 0
-        self.nonzero_memory = 0
-        self.pod_count = 0
-        self.pod_limit = 0
-        self.pods: dict[str, PodInfo] = {}
-        self.ports: dict[HostPort, int] = {}
-        self.images: dict[str, int] = {}
 
 
 @attrs.frozen
@@ -369,11 +335,13 @@ class NodeTable:
 
     def default_selectors(
         self, namespace: str, owner: tuple[str, str] | None
-    ) -> tuple[Iterable[Mapping[str, str]], Selector | None]:
+    ) -> tuple[Collection[Mapping[str, str]], Selector | None]:
         """Return the selectors of a namespace's Services and of a workload in it.
 
         Whoever asks is told when they change: what depends on them is computed anew.
         """
+        if len(self.asked_about) >= MAX_ASKED_ABOUT:
+            self._note_everything()
         self.asked_about.add(namespace)
         if owner is None:
             return self.services.get(namespace, {}).values(), None

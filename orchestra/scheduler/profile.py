@@ -162,13 +162,20 @@ class Profile:
         """Plugins of PostBind."""
         return self.having(PostBindPlugin)
 
+    @cached_property
+    def _sorter(self) -> Any:
+        return next(iter(self.having(QueueSortPlugin)), None)
+
+    @cached_property
+    def _curious(self) -> tuple[Plugin, ...]:
+        """The plugins that read more of a Pod than every shape holds."""
+        return tuple(plugin for plugin in self.plugins if not plugin.core_shape_only)
+
     def sort_key(self, pod: PodInfo, since_seconds: float) -> Any:
         """Return a Pod's place among those that wait."""
-        for plugin in self.having(QueueSortPlugin):
-            return plugin.sort_key(pod, since_seconds)
-        return (since_seconds,)
+        sorter = self._sorter
+        return (since_seconds,) if sorter is None else sorter.sort_key(pod, since_seconds)
 
     def shape_of(self, pod: PodInfo) -> Hashable:
         """Return what the plugins read of a Pod: Pods of equal shape share their answers."""
-        more = tuple(key for plugin in self.plugins if (key := plugin.shape_key(pod)) is not None)
-        return (pod.core_shape, more)
+        return (pod.core_shape, tuple(plugin.shape_key(pod) for plugin in self._curious))

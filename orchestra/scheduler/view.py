@@ -12,7 +12,8 @@ from orchestra.scheduler.resources import CPU, MEMORY
 
 if TYPE_CHECKING:
     from orchestra.api.core.node import Taint
-    from orchestra.scheduler.nodetable import NodeRow, NodeTable
+    from orchestra.scheduler.noderow import NodeRow
+    from orchestra.scheduler.nodetable import NodeTable
 
 
 class Nodes:

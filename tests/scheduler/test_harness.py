@@ -21,7 +21,7 @@ from orchestra.scheduler import (
     unschedulable,
 )
 from orchestra.scheduler.interface import Bools, CycleState, Ints
-from orchestra.scheduler.nodetable import NodeRow
+from orchestra.scheduler.noderow import NodeRow
 from orchestra.scheduler.view import Nodes
 
 

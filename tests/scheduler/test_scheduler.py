@@ -18,7 +18,7 @@ from orchestra.api.core.pod import Pod, PodSchedulingGate
 from orchestra.api.rules.conditions import condition
 from orchestra.apiserver import APIServer
 from orchestra.client.interface import Client, DeleteOptions
-from orchestra.controller import Surroundings, EventRecorder, SharedInformers
+from orchestra.controller import EventRecorder, SharedInformers, Surroundings
 from orchestra.errors import Conflict, ServiceUnavailable, Timeout
 from orchestra.scheduler import Profile, Scheduler, Status, Verdict
 from orchestra.scheduler.interface import CycleState, Plugin

@@ -19,9 +19,7 @@ class PrioritySort(Plugin):
     """Higher priority first, then who waits longer."""
 
     name: ClassVar[str] = "PrioritySort"
-
-    def shape_key(self, _pod: PodInfo) -> None:
-        """Answers do not depend on nodes."""
+    core_shape_only: ClassVar[bool] = True
 
     def sort_key(self, pod: PodInfo, since_seconds: float) -> Any:
         """Return the Pod's place among those that wait."""
@@ -33,9 +31,7 @@ class SchedulingGates(Plugin):
     """Holds Pods back while they have scheduling gates."""
 
     name: ClassVar[str] = "SchedulingGates"
-
-    def shape_key(self, _pod: PodInfo) -> None:
-        """Answers do not depend on nodes."""
+    core_shape_only: ClassVar[bool] = True
 
     def pre_enqueue(self, pod: PodInfo) -> Status | None:
         """Refuse while there is a gate."""
@@ -54,9 +50,7 @@ class DefaultBinder(Plugin):
     """Binds through the Pod's binding subresource."""
 
     name: ClassVar[str] = "DefaultBinder"
-
-    def shape_key(self, _pod: PodInfo) -> None:
-        """Answers do not depend on nodes."""
+    core_shape_only: ClassVar[bool] = True
 
     async def bind(self, client: Client, pod: PodInfo, node: str) -> Status | None:
         """Bind; whatever the server says is raised."""

@@ -53,10 +53,8 @@ class InterPodAffinity(Plugin):
     """Refuses and prefers nodes by the Pods that run in the same place, a place being a value of a node label."""
 
     name: ClassVar[str] = "InterPodAffinity"
+    core_shape_only: ClassVar[bool] = True
     hard_pod_affinity_weight: int = 1
-
-    def shape_key(self, _pod: PodInfo) -> None:
-        """Everything it reads is in every shape."""
 
     def events(self) -> tuple[EventHint, ...]:
         """A Pod comes, goes or changes its labels, or a node comes or gets other labels."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import ClassVar, Final, Literal
 
 import attrs
@@ -20,7 +21,7 @@ from orchestra.scheduler.interface import (
     Rejections,
     Status,
 )
-from orchestra.scheduler.nodetable import NodeRow
+from orchestra.scheduler.noderow import NodeRow
 from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.resources import CPU, MEMORY, amount
 from orchestra.scheduler.view import Nodes
@@ -47,12 +48,10 @@ class NodeResourcesFit(Plugin):
     """
 
     name: ClassVar[str] = "NodeResourcesFit"
+    core_shape_only: ClassVar[bool] = True
     node_local: ClassVar[bool] = True
     strategy: Strategy = "LeastAllocated"
     resources: Weights = DEFAULT_RESOURCES
-
-    def shape_key(self, _pod: PodInfo) -> None:
-        """Everything it reads is in every shape."""
 
     def events(self) -> tuple[EventHint, ...]:
         """A Pod that goes or shrinks, or a node that comes or grows."""
@@ -71,16 +70,21 @@ class NodeResourcesFit(Plugin):
             codes |= np.where(wanted > alloc, too_small, 0)
         return Rejections(codes, _Explain(tuple(name for name, _ in pod.requests.amounts)))
 
-    def filter_row(self, _state: CycleState, pod: PodInfo, row: NodeRow) -> int:
-        """Do what `filter` does, for one row."""
-        code = 1 if row.pod_count + 1 > row.pod_limit else 0
-        for position, (name, wanted) in enumerate(pod.requests.amounts):
-            column = row.columns.get(name)
-            alloc = row.alloc[column] if column is not None else 0
-            if column is None or wanted > alloc - row.used[column]:
-                insufficient, too_small = _bits(position)
-                code |= insufficient | too_small if wanted > alloc else insufficient
-        return code
+    def row_filter(self, _state: CycleState, pod: PodInfo) -> Callable[[NodeRow], int]:
+        """Do what `filter` does, row by row."""
+        wants = [(name, wanted, *_bits(position)) for position, (name, wanted) in enumerate(pod.requests.amounts)]
+
+        def answer(row: NodeRow) -> int:
+            code = 1 if row.pod_count >= row.pod_limit else 0
+            columns, allocs, used = row.columns, row.alloc, row.used
+            for name, wanted, insufficient, too_small in wants:
+                column = columns[name]
+                alloc = allocs[column]
+                if wanted > alloc - used[column]:
+                    code |= insufficient | too_small if wanted > alloc else insufficient
+            return code
+
+        return answer
 
     def score(self, _state: CycleState, pod: PodInfo, nodes: Nodes) -> Ints:
         """Rate by the share of each resource that would be free (or taken), weighted."""
@@ -99,23 +103,34 @@ class NodeResourcesFit(Plugin):
             weights += np.where(there, weight, 0)
         return total // np.maximum(weights, 1)
 
-    def score_row(self, _state: CycleState, pod: PodInfo, row: NodeRow) -> int:
-        """Do what `score` does, for one row."""
-        total = weights = 0
-        for name, weight in self.resources:
-            asked = _nonzero(pod, name)
-            column = row.columns.get(name)
-            if column is None or not row.alloc[column] or (not asked and name not in (CPU, MEMORY)):
-                continue
-            alloc = row.alloc[column]
-            requested = asked + (
-                row.nonzero_cpu if name == CPU else row.nonzero_memory if name == MEMORY else row.used[column]
-            )
-            weights += weight
-            if requested <= alloc:
-                part = alloc - requested if self.strategy == "LeastAllocated" else requested
-                total += part * MAX_SCORE // alloc * weight
-        return total // weights if weights else 0
+    def row_score(self, _state: CycleState, pod: PodInfo) -> Callable[[NodeRow], int]:
+        """Do what `score` does, row by row."""
+        least = self.strategy == "LeastAllocated"
+        wants = [
+            (name, weight, asked)
+            for name, weight in self.resources
+            if (asked := _nonzero(pod, name)) or name in (CPU, MEMORY)
+        ]
+
+        def answer(row: NodeRow) -> int:
+            total = weights = 0
+            for name, weight, asked in wants:
+                column = row.columns[name]
+                alloc = row.alloc[column]
+                if not alloc:
+                    continue
+                if name == CPU:
+                    requested = asked + row.nonzero_cpu
+                elif name == MEMORY:
+                    requested = asked + row.nonzero_memory
+                else:
+                    requested = asked + row.used[column]
+                weights += weight
+                if requested <= alloc:
+                    total += (alloc - requested if least else requested) * MAX_SCORE // alloc * weight
+            return total // weights if weights else 0
+
+        return answer
 
 
 def _nonzero(pod: PodInfo, name: str) -> int:
@@ -160,11 +175,9 @@ class NodeResourcesBalancedAllocation(Plugin):
     """
 
     name: ClassVar[str] = "NodeResourcesBalancedAllocation"
+    core_shape_only: ClassVar[bool] = True
     node_local: ClassVar[bool] = True
     resources: tuple[str, ...] = (CPU, MEMORY)
-
-    def shape_key(self, _pod: PodInfo) -> None:
-        """Everything it reads is in every shape."""
 
     def pre_score(self, _state: CycleState, pod: PodInfo, _nodes: Nodes, _feasible: Bools) -> Status | None:
         """Skip Pods that ask for nothing, which would all go to one node."""
@@ -194,16 +207,24 @@ class NodeResourcesBalancedAllocation(Plugin):
             deviation = np.where(number > 2, np.sqrt(variance), np.where(number == 2, apart / 2, 0.0))
         return ((1 - deviation) * MAX_SCORE).astype(np.int64)
 
-    def score_row(self, _state: CycleState, pod: PodInfo, row: NodeRow) -> int:
-        """Do what `score` does, for one row."""
-        with_pod, without = [], []
-        for name in self.resources:
-            column = row.columns.get(name)
-            if column is not None and row.alloc[column]:
-                used, alloc = row.used[column], row.alloc[column]
-                with_pod.append(min((used + pod.requests.get(name)) / alloc, 1.0))
-                without.append(min(used / alloc, 1.0))
-        return (_EVEN_BASE + _evenness_of(with_pod) - _evenness_of(without)) // 2
+    def row_score(self, _state: CycleState, pod: PodInfo) -> Callable[[NodeRow], int]:
+        """Do what `score` does, row by row."""
+        wants = [(name, pod.requests.get(name)) for name in self.resources]
+
+        def answer(row: NodeRow) -> int:
+            with_pod, without = [], []
+            for name, asked in wants:
+                column = row.columns[name]
+                alloc = row.alloc[column]
+                if alloc:
+                    used = row.used[column]
+                    share = (used + asked) / alloc
+                    with_pod.append(min(1.0, share))
+                    share = used / alloc
+                    without.append(min(1.0, share))
+            return (_EVEN_BASE + _evenness_of(with_pod) - _evenness_of(without)) // 2
+
+        return answer
 
 
 _EVEN_BASE: Final = MAX_SCORE + MAX_SCORE // 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, Final
 
 import attrs
@@ -26,7 +27,8 @@ from orchestra.scheduler.interface import (
     Status,
     unschedulable,
 )
-from orchestra.scheduler.nodetable import NodeRow, NodeTable
+from orchestra.scheduler.noderow import NodeRow
+from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import ALL_ADDRESSES, PodInfo
 from orchestra.scheduler.selecting import required_mask, term_mask, tolerated_mask
 from orchestra.scheduler.view import Nodes
@@ -58,15 +60,13 @@ class _OfNodeAlone(Plugin):
     reads_pods: ClassVar[bool] = False
     even_stays_even: ClassVar[bool] = True
 
-    def shape_key(self, _pod: PodInfo) -> None:
-        """Everything it reads is in every shape."""
-
 
 @attrs.frozen
 class NodeName(_OfNodeAlone):
     """Refuses every node but the one that the Pod names."""
 
     name: ClassVar[str] = "NodeName"
+    core_shape_only: ClassVar[bool] = True
 
     def pre_filter(self, _state: CycleState, pod: PodInfo, _table: NodeTable) -> PreFilterResult:
         """Skip Pods that name none."""
@@ -88,6 +88,7 @@ class NodeUnschedulable(_OfNodeAlone):
     """Refuses nodes with `spec.unschedulable`, unless the Pod tolerates the taint that stands for it."""
 
     name: ClassVar[str] = "NodeUnschedulable"
+    core_shape_only: ClassVar[bool] = True
 
     def filter(self, _state: CycleState, pod: PodInfo, nodes: Nodes) -> Rejections:
         """Refuse cordoned nodes."""
@@ -107,6 +108,7 @@ class TaintToleration(_OfNodeAlone):
     """Refuses nodes with taints that the Pod does not tolerate; prefers those with fewer PreferNoSchedule ones."""
 
     name: ClassVar[str] = "TaintToleration"
+    core_shape_only: ClassVar[bool] = True
 
     def filter(self, _state: CycleState, pod: PodInfo, nodes: Nodes) -> Rejections:
         """Refuse nodes with an untolerated NoSchedule or NoExecute taint."""
@@ -142,6 +144,7 @@ class NodeAffinity(_OfNodeAlone):
     """Refuses nodes that nodeSelector and required node affinity rule out; prefers those that the Pod wishes for."""
 
     name: ClassVar[str] = "NodeAffinity"
+    core_shape_only: ClassVar[bool] = True
 
     def pre_filter(self, _state: CycleState, pod: PodInfo, _table: NodeTable) -> PreFilterResult:
         """Skip Pods without requirements; narrow the nodes when every term gives names."""
@@ -181,10 +184,8 @@ class NodePorts(Plugin):
     """Refuses nodes where another Pod has one of the host ports that the Pod asks for."""
 
     name: ClassVar[str] = "NodePorts"
+    core_shape_only: ClassVar[bool] = True
     node_local: ClassVar[bool] = True
-
-    def shape_key(self, _pod: PodInfo) -> None:
-        """Everything it reads is in every shape."""
 
     def pre_filter(self, _state: CycleState, pod: PodInfo, _table: NodeTable) -> PreFilterResult:
         """Skip Pods without host ports."""
@@ -200,15 +201,20 @@ class NodePorts(Plugin):
         reason = "node(s) didn't have free ports for the requested pod ports"
         return refuse_where(~nodes.among(taken), reason, resolvable=True)
 
-    def filter_row(self, _state: CycleState, pod: PodInfo, row: NodeRow) -> int:
-        """Do what `filter` does, for one row."""
-        for address, protocol, number in pod.ports:
-            for other, other_protocol, other_number in row.ports:
-                if (protocol, number) == (other_protocol, other_number) and (
-                    address == other or ALL_ADDRESSES in (address, other)
-                ):
-                    return 1
-        return 0
+    def row_filter(self, _state: CycleState, pod: PodInfo) -> Callable[[NodeRow], int]:
+        """Do what `filter` does, row by row."""
+        wanted = pod.ports
+
+        def answer(row: NodeRow) -> int:
+            for address, protocol, number in wanted:
+                for other, other_protocol, other_number in row.ports:
+                    if (protocol, number) == (other_protocol, other_number) and (
+                        address == other or ALL_ADDRESSES in (address, other)
+                    ):
+                        return 1
+            return 0
+
+        return answer
 
     def events(self) -> tuple[EventHint, ...]:
         """A Pod with one of the ports goes, or a node comes."""
@@ -233,10 +239,8 @@ class ImageLocality(Plugin):
     """Prefers nodes that have the Pod's images; an image counts by its size and by the share of nodes that have it."""
 
     name: ClassVar[str] = "ImageLocality"
+    core_shape_only: ClassVar[bool] = True
     reads_pods: ClassVar[bool] = False
-
-    def shape_key(self, _pod: PodInfo) -> None:
-        """Everything it reads is in every shape."""
 
     def score(self, _state: CycleState, pod: PodInfo, nodes: Nodes) -> Ints:
         """Rate between the thresholds of a small image and of large ones."""

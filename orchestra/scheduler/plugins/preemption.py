@@ -25,7 +25,8 @@ from orchestra.scheduler.interface import (
     PreFilterResult,
     unschedulable,
 )
-from orchestra.scheduler.nodetable import NodeRow, NodeTable
+from orchestra.scheduler.noderow import NodeRow
+from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import PodInfo
 
 MIN_CANDIDATES: Final = 100
@@ -71,9 +72,7 @@ class DefaultPreemption(Plugin):
     """Chooses Pods of lower priority whose eviction lets the Pod run."""
 
     name: ClassVar[str] = "DefaultPreemption"
-
-    def shape_key(self, _pod: PodInfo) -> None:
-        """It is asked for each Pod."""
+    core_shape_only: ClassVar[bool] = True
 
     def post_filter(self, pod: PodInfo, table: NodeTable, diagnosis: Diagnosis, check: Check) -> PostFilterResult:
         """Return the best node with its victims, or why there is none."""

@@ -62,6 +62,8 @@ def default_selector(table: NodeTable, pod: PodInfo) -> Selector:
     """
     labels: dict[str, str] = {}
     services, of_owner = table.default_selectors(pod.namespace, pod.owner)
+    if not services and of_owner is None:
+        return EVERYTHING
     for selector in services:
         if selector and all(pod.labels.get(key) == value for key, value in selector.items()):
             labels.update(selector)
@@ -90,12 +92,10 @@ class PodTopologySpread(Plugin):
     """Keeps Pods that a selector matches evenly spread over the values of a node label."""
 
     name: ClassVar[str] = "PodTopologySpread"
+    core_shape_only: ClassVar[bool] = True
     defaults: tuple[DefaultConstraint, ...] = SYSTEM_DEFAULTS
     system_defaults: bool = True
     """Whether `defaults` are the system's, which put up with nodes that lack a label."""
-
-    def shape_key(self, _pod: PodInfo) -> None:
-        """Everything it reads is in every shape."""
 
     def events(self) -> tuple[EventHint, ...]:
         """A matching Pod comes, goes or changes, or a node whose labels or taints make a difference."""

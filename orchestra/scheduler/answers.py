@@ -1,0 +1,116 @@
+"""The answers of single plugins: asked for, checked, and put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestra.errors import PluginError
+from orchestra.scheduler.interface import (
+    ByCode,
+    Ints,
+    NormalizePlugin,
+    PreScorePlugin,
+    Rejection,
+    Rejections,
+    RowFilter,
+    RowScore,
+)
+
+
+class FilterAnswer:
+    """One Filter plugin: `rejections` is None while it skips the Pod; `row` answers for one row, if it can."""
+
+    __slots__ = ("by_row", "follows", "local", "plugin", "rejections", "row")
+
+    def __init__(self, plugin: Any) -> None:
+        self.plugin = plugin
+        self.follows = bool(plugin.reads_pods)
+        self.local = bool(plugin.node_local)
+        self.by_row = self.follows and self.local and isinstance(plugin, RowFilter)
+        self.rejections: Rejections | None = None
+        self.row: Any = None
+
+
+class ScoreAnswer:
+    """One Score plugin. `even`: its raw scores are all the same, and its normalised ones stay so; `row` answers for one
+    row, if it can.
+    """
+
+    __slots__ = (
+        "by_row",
+        "even",
+        "follows",
+        "normalized",
+        "normalizes",
+        "plugin",
+        "prepares",
+        "raw",
+        "row",
+        "skipped",
+        "weight",
+    )
+
+    def __init__(self, plugin: Any, weight: int) -> None:
+        self.plugin = plugin
+        self.weight = weight
+        self.prepares = isinstance(plugin, PreScorePlugin)
+        self.normalizes = isinstance(plugin, NormalizePlugin)
+        self.follows = bool(plugin.reads_pods)
+        self.by_row = self.follows and plugin.node_local and not self.normalizes and isinstance(plugin, RowScore)
+        self.skipped = False
+        self.row: Any = None
+        self.raw: Ints = np.zeros(0, dtype=np.int64)
+        self.normalized: Ints = self.raw
+        self.even = False
+
+
+def asking(plugin: Any, point: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a plugin; whatever it raises becomes a PluginError that names it."""
+    try:
+        return function(*arguments)
+    except Exception as error:
+        raise PluginError(f"plugin {plugin.name} failed in {point}: {error!r}", plugin=plugin.name) from error
+
+
+def as_rejections(plugin: Any, answer: Any, count: int) -> Rejections:
+    """Return the answer of a Filter in its full form; raises PluginError when it is not one answer for each node."""
+    if isinstance(answer, np.ndarray) and answer.dtype == np.bool_:
+        rejection = Rejection((f"node(s) didn't satisfy plugin {plugin.name}",))
+        answer = Rejections((~answer).astype(np.int64), ByCode((rejection,)))
+    if not isinstance(answer, Rejections):
+        wrong = f"plugin {plugin.name} returned neither booleans nor Rejections from Filter"
+        raise PluginError(wrong, plugin=plugin.name)
+    if answer.codes.shape != (count,):
+        wrong = f"plugin {plugin.name} returned shape {answer.codes.shape} from Filter, wanted ({count},)"
+        raise PluginError(wrong, plugin=plugin.name)
+    return answer
+
+
+def merged(old: Rejections, rows: NDArray[np.intp], new: Rejections) -> Rejections:
+    """Return `old` with the answers for `rows` replaced; codes that mean different things are numbered anew."""
+    if old.explain == new.explain or not new.codes.any():
+        old.codes[rows] = new.codes
+        return old
+    known: dict[Rejection, int] = {}
+    codes = np.zeros(len(old.codes), dtype=np.int64)
+    for code in np.unique(old.codes).tolist():
+        if code:
+            codes[old.codes == code] = known.setdefault(old.explain(code), len(known) + 1)
+    codes[rows] = [known.setdefault(new.explain(c), len(known) + 1) if c else 0 for c in new.codes.tolist()]
+    return Rejections(codes, ByCode(tuple(known)))
+
+
+def checked(plugin: Any, scores: Any, count: int) -> Ints:
+    """Return scores as int64; raises PluginError when they are not whole numbers, one for each node."""
+    if not isinstance(scores, np.ndarray) or scores.dtype.kind not in "iu":
+        kind = getattr(scores, "dtype", type(scores).__name__)
+        raise PluginError(f"plugin {plugin.name} returned {kind} from Score, wanted integers", plugin=plugin.name)
+    if scores.shape != (count,):
+        raise PluginError(
+            f"plugin {plugin.name} returned shape {scores.shape} from Score, wanted ({count},)", plugin=plugin.name
+        )
+    return scores.astype(np.int64, copy=False)
