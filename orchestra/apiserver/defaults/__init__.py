@@ -1,8 +1,8 @@
 """Defaults: what a document means that does not say everything.
 
-In come documents as clients write them; out come complete, canonical ones, in which unchanged parts are shared with
-the input. All functions are pure. `canonical` is the store's spelling of a document, `presented` Go's; the admission
-functions are for a plane to hang into its server. Only the API server imports this package, and its tests.
+In come documents as clients write them; out come complete ones, in which unchanged parts are shared with the input and
+nothing unset is written; `presented` adds what Go always writes. All functions are pure. The admission functions are
+for a plane to hang into its server. Only the API server imports this package, and its tests.
 """
 
 from __future__ import annotations
@@ -20,14 +20,13 @@ if TYPE_CHECKING:
         default_toleration_seconds,
         keep_priority,
     )
-    from orchestra.apiserver.defaults.canonical import canonical, presented, pruned
+    from orchestra.apiserver.defaults.canonical import presented, pruned
     from orchestra.apiserver.defaults.pod import default_pod_spec
     from orchestra.apiserver.defaults.qos import qos_class
 
 __all__ = [
     "SYSTEM_PRIORITIES",
     "Priority",
-    "canonical",
     "check_runtime_class",
     "default_pod_spec",
     "default_priority",
@@ -41,7 +40,6 @@ __all__ = [
 _EXPORTS = {
     "SYSTEM_PRIORITIES": ".admission",
     "Priority": ".admission",
-    "canonical": ".canonical",
     "check_runtime_class": ".admission",
     "default_pod_spec": ".pod",
     "default_priority": ".admission",

@@ -1,0 +1,38 @@
+"""Laws of defaults over objects that a real API server returned."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestra.apiserver.validation import rules_for
+from orchestra.apiserver.validation.registry import RULES
+from tests.apiserver.rule_cases import SCHEME
+
+RECORDING = Path(__file__).parent.parent / "data" / "recorded_objects.json.gz"
+OBJECTS: list[dict[str, Any]] = [
+    document
+    for document in json.loads(gzip.decompress(RECORDING.read_bytes()))
+    if SCHEME.info(document["apiVersion"], document["kind"]).group_kind in RULES
+]
+
+
+def test_most_kinds_with_rules_were_recorded() -> None:
+    assert len({document["kind"] for document in OBJECTS}) >= len(RULES) - 2
+
+
+@pytest.mark.parametrize(
+    "document", OBJECTS, ids=lambda document: f"{document['kind']}/{document['metadata'].get('name')}"
+)
+def test_defaults_change_nothing_the_second_time_and_leave_the_input_alone(document: dict[str, Any]) -> None:
+    of_kind = rules_for(SCHEME.info(document["apiVersion"], document["kind"]))
+    given = copy.deepcopy(document)
+    once = of_kind.default(document)
+    assert document == given
+    assert of_kind.default(once) is once
+    assert of_kind.prepare_update(once, once) == once
