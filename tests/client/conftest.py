@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import anyio
 import pytest
 
 from orchestra.apiserver import APIServer
+from orchestra.apiserver.grpc_front import GRPCFront
 from orchestra.client.interface import Client
+from orchestra.client.remote import RemoteClient
 from orchestra.store.memory import MemoryStore
 
 
@@ -17,7 +21,14 @@ async def server() -> AsyncIterator[APIServer]:
         yield server
 
 
-@pytest.fixture(params=["in_process"])
-async def client(request: pytest.FixtureRequest, server: APIServer) -> AsyncIterator[Client]:
-    assert request.param == "in_process"
-    yield server
+@pytest.fixture(params=["in_process", "grpc"])
+async def client(request: pytest.FixtureRequest, server: APIServer, tmp_path: Path) -> AsyncIterator[Client]:
+    if request.param == "in_process":
+        yield server
+        return
+    front = GRPCFront(f"unix:{tmp_path / 'run' / 'api.sock'}")
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(front.run, server)
+        async with RemoteClient(front.address) as remote:
+            yield remote
+        tasks.cancel_scope.cancel()
