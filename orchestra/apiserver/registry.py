@@ -158,6 +158,7 @@ class Registry:
                 fresh = True
             except TakenError as error:
                 taken |= error.keys
+                await self._core.feed.catch_up()
         raise refusals.conflict(info, target.name)
 
     async def _dry_create(self, target: Target, document: Document, obj: Object) -> Record:
