@@ -77,7 +77,8 @@ class ServiceAddresses:
         self._ports = _Band(*node_ports)
 
     async def prepare(self) -> None:
-        """Nothing has to be waited for."""
+        """See all reservations that have been made and given back until now."""
+        await self._feed.catch_up()
 
     def plan(self, new: Document | None, old: Document | None, taken: frozenset[bytes]) -> Plan:
         """Return the Service with its addresses and ports, and which reservations to make and to give back."""
