@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 from orchestra._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from orchestra.apiserver.authn import CertificateAuthenticator, FirstAuthenticator, TokenAuthenticator
+    from orchestra.apiserver.authz import AnyAuthorizer, GroupAuthorizer, NodeAuthorizer, default_authorizer
+    from orchestra.apiserver.grpc_front import GRPCFront, ServerTLS
     from orchestra.apiserver.interface import (
         IN_PROCESS,
         Admission,
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
         Authenticator,
         Authorizer,
         Credentials,
+        Front,
         Strategy,
         User,
     )
@@ -31,18 +35,37 @@ _EXPORTS = {
     "Admission": ".interface",
     "AdmissionRequest": ".interface",
     "AllowAll": ".interface",
+    "AnyAuthorizer": ".authz",
     "Attributes": ".interface",
     "Authenticator": ".interface",
     "Authorizer": ".interface",
+    "CertificateAuthenticator": ".authn",
     "Credentials": ".interface",
+    "FirstAuthenticator": ".authn",
+    "Front": ".interface",
+    "GRPCFront": ".grpc_front",
+    "GroupAuthorizer": ".authz",
     "IN_PROCESS": ".interface",
+    "NodeAuthorizer": ".authz",
+    "ServerTLS": ".grpc_front",
     "Strategy": ".interface",
+    "TokenAuthenticator": ".authn",
     "User": ".interface",
+    "default_authorizer": ".authz",
 }
 
 __getattr__ = lazy_exports(__name__, _EXPORTS)
 
 __all__ = [
+    "AnyAuthorizer",
+    "CertificateAuthenticator",
+    "FirstAuthenticator",
+    "GRPCFront",
+    "GroupAuthorizer",
+    "NodeAuthorizer",
+    "ServerTLS",
+    "TokenAuthenticator",
+    "default_authorizer",
     "IN_PROCESS",
     "APIServer",
     "Admission",
@@ -52,6 +75,7 @@ __all__ = [
     "Authenticator",
     "Authorizer",
     "Credentials",
+    "Front",
     "Strategy",
     "User",
 ]

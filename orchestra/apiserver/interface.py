@@ -7,12 +7,17 @@ one returns a new dict that shares every subtree it left alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
 from orchestra.api.object import ResourceInfo
 from orchestra.apiserver.validation.fields import FieldError
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskStatus
+
+    from orchestra.apiserver.server import APIServer
 
 Document = dict[str, Any]
 
@@ -74,6 +79,14 @@ class AllowAll:
     async def authorize(self, attributes: Attributes) -> str | None:
         """Allow."""
         return None
+
+
+class Front(Protocol):
+    """A door through which others reach the server."""
+
+    async def run(self, server: APIServer, *, task_status: TaskStatus[None]) -> None:
+        """Serve until cancelled, then end what is in progress in order; ready when callers are let in."""
+        ...
 
 
 @attrs.frozen(kw_only=True)

@@ -27,10 +27,13 @@ if TYPE_CHECKING:
         WatchEvent,
         WriteOptions,
     )
+    from orchestra.client.remote import RemoteClient, ServerVersion
+    from orchestra.client.remote_channel import ClientTLS
     from orchestra.client.verbs import ClientVerbs
 
 _EXPORTS = {
     "Client": ".interface",
+    "ClientTLS": ".remote_channel",
     "ClientVerbs": ".verbs",
     "DeleteOptions": ".interface",
     "Deleted": ".interface",
@@ -42,6 +45,8 @@ _EXPORTS = {
     "Patch": ".interface",
     "PatchType": ".interface",
     "Preconditions": ".interface",
+    "RemoteClient": ".remote",
+    "ServerVersion": ".remote",
     "Watch": ".interface",
     "WatchEvent": ".interface",
     "WriteOptions": ".interface",
@@ -50,6 +55,9 @@ _EXPORTS = {
 __getattr__ = lazy_exports(__name__, _EXPORTS)
 
 __all__ = [
+    "RemoteClient",
+    "ServerVersion",
+    "ClientTLS",
     "Client",
     "ClientVerbs",
     "DeleteOptions",

@@ -1,0 +1,198 @@
+"""Options, kinds and records as messages of `orchestra.v1`, and back: the translation that both sides share. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+import attrs
+import orjson
+
+from orchestra._proto.orchestra.v1 import api_pb2 as pb
+from orchestra.api.codec import decode, format_micro_time
+from orchestra.api.object import ListMeta, Object, ResourceInfo
+from orchestra.api.times import parse_time
+from orchestra.client.interface import (
+    Deleted,
+    DeleteOptions,
+    EventType,
+    Fence,
+    LogOptions,
+    Preconditions,
+    WriteOptions,
+)
+
+O = TypeVar("O", bound=Object)  # noqa: E741 - the type of an object
+
+EVENT_TYPES: Mapping[EventType, pb.EventType.ValueType] = {
+    EventType.ADDED: pb.ADDED,
+    EventType.MODIFIED: pb.MODIFIED,
+    EventType.DELETED: pb.DELETED,
+    EventType.BOOKMARK: pb.BOOKMARK,
+}
+
+TYPES_OF_EVENTS: Mapping[int, EventType] = {number: kind for kind, number in EVENT_TYPES.items()}
+
+
+def kind_message(info: ResourceInfo) -> pb.Kind:
+    """Return the name of a kind."""
+    return pb.Kind(api_version=info.api_version, kind=info.kind)
+
+
+def resource_message(info: ResourceInfo) -> pb.Resource:
+    """Return what a client must know of a kind."""
+    return pb.Resource(
+        group=info.group,
+        version=info.version,
+        kind=info.kind,
+        plural=info.plural,
+        singular=info.singular,
+        short_names=info.short_names,
+        categories=info.categories,
+        namespaced=info.namespaced,
+        subresources=sorted(info.subresources),
+    )
+
+
+def resource_of(message: pb.Resource) -> ResourceInfo:
+    """Return the kind that a message describes."""
+    return ResourceInfo(
+        group=message.group,
+        version=message.version,
+        kind=message.kind,
+        plural=message.plural,
+        singular=message.singular,
+        short_names=tuple(message.short_names),
+        categories=tuple(message.categories),
+        namespaced=message.namespaced,
+        subresources=frozenset(message.subresources),
+    )
+
+
+def selection_message(
+    info: ResourceInfo, namespace: str | None, label_selector: str, field_selector: str
+) -> pb.Selection:
+    """Return which objects are meant."""
+    return pb.Selection(
+        kind=kind_message(info),
+        namespace=namespace or "",
+        label_selector=label_selector,
+        field_selector=field_selector,
+    )
+
+
+def list_meta(end: pb.ListEnd) -> ListMeta:
+    """Return where a list stands."""
+    return ListMeta(
+        resource_version=str(end.revision),
+        continue_=end.continue_token,
+        remaining_item_count=end.remaining if end.HasField("remaining") else None,
+    )
+
+
+def write_message(options: WriteOptions) -> pb.WriteOptions:
+    """Return the options of a write."""
+    return pb.WriteOptions(
+        dry_run=options.dry_run,
+        field_manager=options.field_manager,
+        field_validation="" if options.field_validation == "Warn" else options.field_validation,
+        fence=_fence_message(options.fence),
+        warn=options.on_warning is not None,
+    )
+
+
+def write_options(message: pb.WriteOptions, warnings: list[str]) -> WriteOptions:
+    """Return the options that a message describes; warnings are put into `warnings` when they are wanted."""
+    return WriteOptions(
+        dry_run=message.dry_run,
+        field_manager=message.field_manager,
+        field_validation=cast("Any", message.field_validation or "Warn"),
+        fence=_fence(message),
+        on_warning=warnings.append if message.warn else None,
+    )
+
+
+def delete_message(options: DeleteOptions) -> pb.DeleteOptions:
+    """Return the options of a deletion."""
+    return pb.DeleteOptions(
+        grace_period_seconds=options.grace_period_seconds,
+        propagation_policy=options.propagation_policy or "",
+        uid=options.preconditions.uid,
+        resource_version=options.preconditions.resource_version,
+        dry_run=options.dry_run,
+        fence=_fence_message(options.fence),
+    )
+
+
+def delete_options(message: pb.DeleteOptions) -> DeleteOptions:
+    """Return the options that a message describes."""
+    return DeleteOptions(
+        grace_period_seconds=message.grace_period_seconds if message.HasField("grace_period_seconds") else None,
+        propagation_policy=cast("Any", message.propagation_policy or None),
+        preconditions=Preconditions(uid=message.uid, resource_version=message.resource_version),
+        dry_run=message.dry_run,
+        fence=_fence(message),
+    )
+
+
+def log_message(options: LogOptions) -> pb.LogOptions:
+    """Return which part of a log is wanted."""
+    return pb.LogOptions(
+        container=options.container,
+        follow=options.follow,
+        previous=options.previous,
+        timestamps=options.timestamps,
+        tail_lines=options.tail_lines,
+        limit_bytes=options.limit_bytes,
+        since_seconds=options.since_seconds,
+        since_time="" if options.since_time is None else format_micro_time(options.since_time),
+    )
+
+
+def log_options(message: pb.LogOptions) -> LogOptions:
+    """Return the options that a message describes; raises ValueError for a time that is none."""
+    given = {
+        name: getattr(message, name)
+        for name in ("tail_lines", "limit_bytes", "since_seconds")
+        if message.HasField(cast("Any", name))
+    }
+    return LogOptions(
+        container=message.container,
+        follow=message.follow,
+        previous=message.previous,
+        timestamps=message.timestamps,
+        since_time=parse_time(message.since_time) if message.since_time else None,
+        **given,
+    )
+
+
+def object_of(record: pb.Record, kind: type[O]) -> O:
+    """Return the typed object of a record; raises DecodeError when this client's class does not fit it."""
+    document = orjson.loads(record.document)
+    document["metadata"]["resourceVersion"] = str(record.revision)
+    return decode(document, kind)
+
+
+def deleted_of(message: pb.Deleted, kind: type[O]) -> Deleted[O]:
+    """Return what a deletion did."""
+    return Deleted(object=object_of(message.record, kind), revision=message.revision, gone=message.gone)
+
+
+def _fence_message(fence: Fence | None) -> pb.FenceToken | None:
+    return None if fence is None else pb.FenceToken(name=fence.name, revision=fence.revision)
+
+
+def _fence(message: pb.WriteOptions | pb.DeleteOptions) -> Fence | None:
+    if not message.HasField("fence"):
+        return None
+    return Fence(name=message.fence.name, revision=message.fence.revision)
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class _Undescribed(Object):
+    """An object of a kind that this client has no class for: its fields are carried as they came."""
+
+
+def undescribed_kind(info: ResourceInfo) -> type[Object]:
+    """Return a class for a kind of which only the names are known; all fields but the metadata are `undeclared`."""
+    return cast("type[Object]", type(info.kind, (_Undescribed,), {"__slots__": (), "resource_info": info}))
