@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,7 @@ from orchestra.scheduler.interface import (
     ByCode,
     Ints,
     NormalizePlugin,
+    Plugin,
     PreScorePlugin,
     Rejection,
     Rejections,
@@ -21,16 +24,52 @@ from orchestra.scheduler.interface import (
 )
 
 
-class FilterAnswer:
-    """One Filter plugin: `rejections` is None while it skips the Pod; `row` answers for one row, if it can."""
+@attrs.frozen
+class _Powers:
+    """Which optional protocols a class of plugins follows; asking a Protocol is dear, and shapes come by thousands."""
 
-    __slots__ = ("by_row", "follows", "local", "plugin", "rejections", "row")
+    by_row_filter: bool
+    by_row_score: bool
+    prepares: bool
+    normalizes: bool
+
+
+def _powers_of(plugin: Plugin) -> _Powers:
+    return _powers_of_class(_Class(type(plugin)))
+
+
+@attrs.frozen
+class _Class:
+    kind: type[Plugin]
+
+
+@lru_cache(maxsize=256)
+def _powers_of_class(of: _Class) -> _Powers:
+    kind = of.kind
+    local = kind.reads_pods and kind.node_local
+    normalizes = issubclass(kind, NormalizePlugin)
+    return _Powers(
+        by_row_filter=local and issubclass(kind, RowFilter),
+        by_row_score=local and not normalizes and issubclass(kind, RowScore),
+        prepares=issubclass(kind, PreScorePlugin),
+        normalizes=normalizes,
+    )
+
+
+class FilterAnswer:
+    """One Filter plugin: `rejections` is None while it skips the Pod; `row` answers for one row, if it can.
+
+    `refuses` is False only when no code is set.
+    """
+
+    __slots__ = ("by_row", "follows", "local", "plugin", "refuses", "rejections", "row")
 
     def __init__(self, plugin: Any) -> None:
         self.plugin = plugin
         self.follows = bool(plugin.reads_pods)
         self.local = bool(plugin.node_local)
-        self.by_row = self.follows and self.local and isinstance(plugin, RowFilter)
+        self.by_row = _powers_of(plugin).by_row_filter
+        self.refuses = False
         self.rejections: Rejections | None = None
         self.row: Any = None
 
@@ -57,10 +96,11 @@ class ScoreAnswer:
     def __init__(self, plugin: Any, weight: int) -> None:
         self.plugin = plugin
         self.weight = weight
-        self.prepares = isinstance(plugin, PreScorePlugin)
-        self.normalizes = isinstance(plugin, NormalizePlugin)
+        powers = _powers_of(plugin)
+        self.prepares = powers.prepares
+        self.normalizes = powers.normalizes
         self.follows = bool(plugin.reads_pods)
-        self.by_row = self.follows and plugin.node_local and not self.normalizes and isinstance(plugin, RowScore)
+        self.by_row = powers.by_row_score
         self.skipped = False
         self.row: Any = None
         self.raw: Ints = np.zeros(0, dtype=np.int64)
@@ -73,7 +113,12 @@ def asking(plugin: Any, point: str, function: Callable[..., Any], *arguments: An
     try:
         return function(*arguments)
     except Exception as error:
-        raise PluginError(f"plugin {plugin.name} failed in {point}: {error!r}", plugin=plugin.name) from error
+        raise plugin_failed(plugin, point, error) from error
+
+
+def plugin_failed(plugin: Any, point: str, error: Exception) -> PluginError:
+    """Return the error that names a plugin which raised."""
+    return PluginError(f"plugin {plugin.name} failed in {point}: {error!r}", plugin=plugin.name)
 
 
 def as_rejections(plugin: Any, answer: Any, count: int) -> Rejections:

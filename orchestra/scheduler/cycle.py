@@ -102,9 +102,9 @@ class Cycle:
         if allowed is not None:
             rows = np.flatnonzero(allowed & evaluation.feasible)
             totals = evaluation.total[rows]
-            best = rows[totals == totals.max()].tolist()
+            best = rows[totals == totals.max()]
         # Like kube-scheduler's selectHost: each of the best nodes is as likely as any other.
-        choice = best[self._random.randrange(len(best))] if len(best) > 1 else best[0]
+        choice = int(best[self._random.randrange(len(best))] if len(best) > 1 else best[0])
         node = self.table.rows[choice].name
         self.table.assume(pod, node)
         return Placed(pod, node)

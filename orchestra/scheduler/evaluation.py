@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from orchestra.scheduler.answers import FilterAnswer, ScoreAnswer, as_rejections, asking, checked, merged
+from orchestra.scheduler.answers import FilterAnswer, ScoreAnswer, as_rejections, asking, checked, merged, plugin_failed
 from orchestra.scheduler.diagnosis import Diagnosis, FilterPart, ScorePart
 from orchestra.scheduler.interface import (
     SUCCESS,
@@ -61,6 +61,7 @@ class Evaluation:
         # Every row whose total is at least `_floor`, by total: so the best are known although totals change.
         self._by_total: dict[int, list[int]] = {}
         self._floor = 0
+        self._summed = False
 
     # -- keeping current
 
@@ -89,7 +90,7 @@ class Evaluation:
             return
         for item in self._filters:
             item.row = None
-            item.rejections = None if item.plugin.name in skipping else self._ask_filter(item.plugin, nodes)
+            self._ask_filter(item, nodes, skips=item.plugin.name in skipping)
         self._combine()
         self._score_everything()
 
@@ -107,7 +108,7 @@ class Evaluation:
             if not item.local:
                 skips = item.plugin.name in skipping
                 everywhere |= not skips or item.rejections is not None
-                item.rejections = None if skips else self._ask_filter(item.plugin, Nodes(self.table))
+                self._ask_filter(item, Nodes(self.table), skips=skips)
             elif item.rejections is not None:
                 self._update_rows(item, rows, one_by_one)
         if everywhere or not one_by_one:
@@ -141,7 +142,13 @@ class Evaluation:
                 return skipping, (plugin.name, rejection)
         return skipping, None
 
-    def _ask_filter(self, plugin: Any, nodes: Nodes) -> Rejections:
+    def _ask_filter(self, item: FilterAnswer, nodes: Nodes, *, skips: bool) -> None:
+        item.rejections, item.refuses = None, False
+        if not skips:
+            item.rejections = self._asked(item.plugin, nodes)
+            item.refuses = bool(item.rejections.codes.any())
+
+    def _asked(self, plugin: Any, nodes: Nodes) -> Rejections:
         answer = asking(plugin, "Filter", plugin.filter, self.state, self.pod, nodes)
         return as_rejections(plugin, answer, nodes.count)
 
@@ -169,11 +176,16 @@ class Evaluation:
             if item.row is None:
                 item.row = asking(item.plugin, "Filter", item.plugin.row_filter, self.state, self.pod)
             codes, table_rows = rejections.codes, self.table.rows
-            for row in rows:
-                codes[row] = asking(item.plugin, "Filter", item.row, table_rows[row])
+            try:
+                for row in rows:
+                    codes[row] = code = item.row(table_rows[row])
+                    item.refuses = item.refuses or code != 0
+            except Exception as error:
+                raise plugin_failed(item.plugin, "Filter", error) from error
             return
         index = np.array(rows, dtype=np.intp)
-        item.rejections = merged(rejections, index, self._ask_filter(item.plugin, Nodes(self.table, index)))
+        item.rejections = merged(rejections, index, self._asked(item.plugin, Nodes(self.table, index)))
+        item.refuses = True
 
     def _combine(self) -> None:
         table = self.table
@@ -181,7 +193,7 @@ class Evaluation:
         self._fixed_refusal = np.full(table.size, len(self._filters), dtype=np.int64)
         for position in range(len(self._filters) - 1, -1, -1):
             item = self._filters[position]
-            if item.rejections is not None:
+            if item.rejections is not None and item.refuses:
                 refused = item.rejections.codes != 0
                 first[refused] = position
                 if not (item.follows and item.local):
@@ -198,7 +210,7 @@ class Evaluation:
         following = [
             (position, item.rejections.codes)
             for position, item in enumerate(self._filters)
-            if item.follows and item.local and item.rejections is not None
+            if item.follows and item.local and item.rejections is not None and item.refuses
         ]
         for row in rows:
             refused_by = int(self._fixed_refusal[row])
@@ -263,6 +275,7 @@ class Evaluation:
         total[~self.feasible] = INFEASIBLE
         self.total = total
         self._by_total.clear()
+        self._summed = True
 
     def _follow_scores(self, rows: tuple[int, ...], *, moved: bool, one_by_one: bool, everything: bool) -> None:
         for item in self._scores:
@@ -289,10 +302,13 @@ class Evaluation:
         for index in rows:
             row = self.table.rows[index]
             total = int(self._fixed_total[index])
-            for plugin, function, raw, weight in asked:
-                score = asking(plugin, "Score", function, row)
-                raw[index] = score
-                total += score * weight
+            plugin: Any = None
+            try:
+                for plugin, function, raw, weight in asked:  # noqa: B007 - named in the error
+                    raw[index] = score = function(row)
+                    total += score * weight
+            except Exception as error:
+                raise plugin_failed(plugin, "Score", error) from error
             self._set_total(index, total if self.feasible[index] else INFEASIBLE)
 
     # -- the best nodes
@@ -312,11 +328,15 @@ class Evaluation:
         if total >= self._floor:
             insort(self._by_total.setdefault(total, []), row)
 
-    def best_rows(self) -> list[int]:
+    def best_rows(self) -> list[int] | Ints:
         """Return the rows with the highest total, in order; there must be a feasible one."""
         if not self._by_total:
             self._floor = int(self.total.max())
-            self._by_total[self._floor] = np.flatnonzero(self.total == self._floor).tolist()
+            best = np.flatnonzero(self.total == self._floor)
+            if self._summed:
+                self._summed = False  # a list pays only when the totals live longer than one Pod
+                return best
+            self._by_total[self._floor] = best.tolist()
         return self._by_total[max(self._by_total)]
 
     # -- results

@@ -130,7 +130,11 @@ class Feed:
             known[0].pod = new  # a report about its containers, as most changes are
             return
         self._queue.remove(uid)
-        self._table.set_pod(PodInfo(new), new.spec.node_name or "")
+        if known is not None and old is not None and known[1].name == new.spec.node_name and _just_bound(old, new):
+            known[0].pod = new  # what was assumed came true
+            self._table.set_pod(known[0], new.spec.node_name)
+        else:
+            self._table.set_pod(PodInfo(new), new.spec.node_name or "")
         if old is None or not old.spec.node_name:
             self._event(Resource.ASSIGNED_POD, Action.ADD, None, new)
             return
@@ -158,6 +162,19 @@ def _same_for_others(old: Pod, new: Pod) -> bool:
         old.spec is new.spec
         and old.metadata.labels == new.metadata.labels
         and old.metadata.deletion_timestamp == new.metadata.deletion_timestamp
+    )
+
+
+def _just_bound(old: Pod, new: Pod) -> bool:
+    """Say whether nothing that is counted changed with the binding; a Pod's resources are all that can."""
+    before, after = old.spec, new.spec
+    return (
+        not before.node_name
+        and before.containers == after.containers
+        and before.init_containers == after.init_containers
+        and before.resources == after.resources
+        and old.metadata.labels == new.metadata.labels
+        and new.metadata.deletion_timestamp is None
     )
 
 

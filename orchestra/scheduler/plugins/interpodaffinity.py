@@ -161,7 +161,8 @@ def _domains_of(table: NodeTable, record: TermRecord) -> Bools:
     """Return the rows that are in one place with a row that has Pods with this term."""
     column = table.labels.column(record.term.topology_key)
     ids = column.ids[: table.size]
-    rows, _ = record.sparse()
+    dense = record.dense(table.capacity)
+    rows = np.flatnonzero(dense[: table.size]) if dense is not None else record.sparse()[0]
     hit = np.zeros(len(column.values.values) + 1, dtype=np.bool_)
     hit[ids[rows]] = True
     hit[-1] = False  # the rows without the label are no place
