@@ -64,18 +64,6 @@ def default_controllers() -> tuple[Controller[Any] | Part, ...]:
     )
 
 
-class _Part:
-    name = "scheduler"
-
-    def __init__(self, s):
-        self.s = s
-
-    async def run(self, u, *, task_status):
-        await self.s.run(
-            client=u.client, informers=u.informers, clock=u.clock, recorder=u.recorder, task_status=task_status
-        )
-
-
 class ControlPlane:
     """A control plane in one process; a context manager that is open while the plane runs.
 
@@ -152,6 +140,8 @@ class ControlPlane:
             await self._tasks.start(self.run)
         except BaseException as error:
             await self._leave(type(error), error, error.__traceback__)
+            if isinstance(error, BaseExceptionGroup):
+                raise _only(error) from None
             raise
         return self
 
@@ -243,7 +233,7 @@ class ControlPlane:
 
     async def remove_node(self, name: str) -> None:
         """Stop a node's agent, as its `on_exit` says; the Node object stays, and is found unreachable after a while."""
-        scope = self._scopes.get(name)
+        scope = self._scopes.pop(name, None)
         if scope is None:
             raise ConfigurationError(f"the plane has no node {name!r}")
         self.nodes = tuple(node for node in self.nodes if node.name != name)

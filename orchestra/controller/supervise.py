@@ -11,6 +11,7 @@ from orchestra._log import get_logger
 from orchestra.backoff import Backoff
 from orchestra.clock import Clock
 from orchestra.controller.health import Health
+from orchestra.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
@@ -77,6 +78,8 @@ class Supervisor:
             try:
                 await self._start(task_status=_Ready(self._ready))
             except Exception as error:
+                if not self._ready.is_set() and isinstance(_root(error), ConfigurationError):
+                    raise  # it was composed wrongly: trying again would only hide that
                 # Logged, reported by `health`, and the part is started again.
                 if self._clock.monotonic() - began >= STEADY_SECONDS:
                     self.crashes = 0
@@ -91,7 +94,11 @@ class Supervisor:
             return
 
 
-def _cause(error: BaseException) -> str:
+def _root(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"
+    return error
+
+
+def _cause(error: BaseException) -> str:
+    return f"{type(_root(error)).__name__}: {_root(error)}"
