@@ -7,8 +7,7 @@ Pod changes one row, so the next Pod of the shape costs the recomputation of tha
 from __future__ import annotations
 
 from collections.abc import Hashable
-from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import numpy as np
@@ -23,6 +22,9 @@ from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.profile import Profile
 from orchestra.scheduler.view import Nodes
+
+if TYPE_CHECKING:
+    from random import Random
 
 MAX_CACHED_ROWS: Final = 1_000_000
 """Rows of all shapes together that are kept; the shape that was not asked for the longest goes first."""

@@ -9,7 +9,6 @@ assert result.why("a") == "AvoidSpot: gpu pods do not run on spot nodes"
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from random import Random
 from typing import Any
 
 import attrs
@@ -20,6 +19,7 @@ from orchestra.api.core.node import Node
 from orchestra.api.core.pod import Pod
 from orchestra.api.core.service import Service
 from orchestra.api.rules.conditions import is_terminal
+from orchestra.clock import SystemClock
 from orchestra.scheduler.budgets import DisruptionBudget
 from orchestra.scheduler.cycle import Cycle, Failed, Placed
 from orchestra.scheduler.diagnosis import Diagnosis
@@ -65,7 +65,7 @@ class Harness:
         seed: int = 0,
     ) -> None:
         self.table = NodeTable()
-        self._cycle = Cycle(profile or Profile(), self.table, Random(seed))
+        self._cycle = Cycle(profile or Profile(), self.table, SystemClock(seed).random)
         for namespace in namespaces:
             self.table.set_namespace(namespace.metadata.name, namespace.metadata.labels)
         for service in services:
