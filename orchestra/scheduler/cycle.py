@@ -7,7 +7,7 @@ Pod changes one row, so the next Pod of the shape costs the recomputation of tha
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 import attrs
 import numpy as np
@@ -22,9 +22,6 @@ from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.profile import Profile
 from orchestra.scheduler.view import Nodes
-
-if TYPE_CHECKING:
-    from random import Random
 
 MAX_CACHED_ROWS: Final = 1_000_000
 """Rows of all shapes together that are kept; the shape that was not asked for the longest goes first."""
@@ -59,10 +56,18 @@ class Failed:
 Outcome = Placed | Unplaced | Failed
 
 
+class Chance(Protocol):
+    """The one thing that a cycle needs of a `random.Random`."""
+
+    def randrange(self, stop: int, /) -> int:
+        """Return a whole number from 0 up to, but not including, `stop`."""
+        ...
+
+
 class Cycle:
     """Schedules Pods of one profile onto a table, one after another. `random` breaks ties among the best nodes."""
 
-    def __init__(self, profile: Profile, table: NodeTable, random: Random) -> None:
+    def __init__(self, profile: Profile, table: NodeTable, random: Chance) -> None:
         self.profile = profile
         self.table = table
         self._random = random
