@@ -90,7 +90,8 @@ class Documents:
             raise refusals.revision_required(info, name)
 
         if subresource != "scale":
-            self.registry.check_fields(info, document, call)
+            known = self.core.feed.known(info, namespace, name)
+            document = self.registry.known_fields(info, document, call, None if known is None else known.document)
 
         def change(old: Record) -> Document:
             if subresource == "scale":
@@ -128,8 +129,7 @@ class Documents:
                 return subresources.scaled(old.document, scale)
             new = patched(old.wire_document, patch, cls)
             _check_patched(info, old, new)
-            self.registry.check_fields(info, new, call)
-            return new
+            return self.registry.known_fields(info, new, call, old.document)
 
         return await self.registry.modify(Target(info, namespace, name, subresource), change, call)
 
@@ -142,7 +142,6 @@ class Documents:
         name = metadata.meta_of(document).get("name") or ""
         _check_subresource(info, subresource)
         await self.core.enter(call.user, "patch", info, namespace, name, subresource)
-        self.registry.check_fields(info, document, call)
         cls = self.core.scheme.type_of(info)
         writer = writer_of(info, call.options.field_manager, subresource, self.core.clock.now())
         call = attrs.evolve(call, applies=True)

@@ -62,11 +62,11 @@ def named(document: Document, name: str) -> Document:
     return {**document, "metadata": {"name": name, **document["metadata"]}}
 
 
-def for_update(document: Document, old: Document, *, system: bool = False) -> Document:
-    """Return the document with what an update cannot change, where it leaves it open.
+def for_update(document: Document, old: Document) -> Document:
+    """Return the document with what an update cannot change (apiserver `rest.BeforeUpdate`).
 
-    A different value that the writer gave stays, for validation to refuse; with `system` (the server's own writes)
-    nothing is compared. resourceVersion and generation are never the writer's.
+    Another name, namespace or uid that the writer gave stays, for validation to refuse; the times, the generation and
+    the resourceVersion are never the writer's.
     """
     given, kept = meta_of(document), meta_of(old)
     if given is kept:
@@ -77,12 +77,14 @@ def for_update(document: Document, old: Document, *, system: bool = False) -> Do
     meta.pop("generation", None)
     if "generation" in kept:
         meta["generation"] = kept["generation"]
-    for key in ("name", "namespace", "uid", "creationTimestamp"):
-        if key in kept and (not meta.get(key) or system):
+    for key in ("name", "namespace", "uid"):
+        if key in kept and not meta.get(key):
             meta[key] = kept[key]
-    for key in ("deletionTimestamp", "deletionGracePeriodSeconds"):
-        if key in kept and meta.get(key) is None:
+    for key in ("creationTimestamp", "deletionTimestamp"):
+        if key in kept:
             meta[key] = kept[key]
+    if "deletionGracePeriodSeconds" in kept:
+        meta.setdefault("deletionGracePeriodSeconds", kept["deletionGracePeriodSeconds"])
     return document if meta == given else {**document, "metadata": meta}
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -173,7 +174,7 @@ class Reader:
         wanted = _revision(query.resource_version)
         if not query.resource_version:
             await self._feed.catch_up()
-        past = [] if not wanted else await self._past(query, cache, wanted)
+        past: Sequence[Change] = () if not wanted else await self._past(query, cache, wanted)
         watch = CacheWatch(cache.cls, self._feed.catch_up, self._feed.revision, bookmarks=bookmarks)
         if not wanted:
             watch.begin(self._present(cache, selection))
@@ -190,13 +191,13 @@ class Reader:
             cache.remove(interest)
             self._feed.closed(watch)
 
-    def _present(self, cache: KindCache, selection: Selection) -> list[RecordEvent]:
+    def _present(self, cache: KindCache, selection: Selection) -> Sequence[RecordEvent]:
         records = self._candidates(cache, selection)
         if selection.matches is not None:
             records = tuple(filter(selection.matches, records))
         return [RecordEvent(EventType.ADDED, r.object, r.revision, r) for r in records]
 
-    async def _past(self, query: Query, cache: KindCache, revision: int) -> list[Change]:
+    async def _past(self, query: Query, cache: KindCache, revision: int) -> Sequence[Change]:
         """Return the changes after `revision` that the caches have seen already; raises Expired when they are gone."""
         found = cache.since(revision)
         if found is not None:
@@ -206,14 +207,14 @@ class Reader:
         rest = cache.since(max(newest, revision))
         if rest is None:
             raise refusals.too_old(revision, cache.oldest)
-        return older + [change for change in rest if change.revision > newest]
+        return [*older, *(change for change in rest if change.revision > newest)]
 
-    async def _replay(self, query: Query, revision: int) -> list[Change]:
+    async def _replay(self, query: Query, revision: int) -> Sequence[Change]:
         """Read history from the store, up to where the caches are now."""
         prefix = collection_prefix(query.info, None)
         goal = self._feed.revision
         request = WatchRequest(prefix, prefix_end(prefix), start_revision=revision + 1, prev_kv=True)
-        changes: list[Change] = []
+        changes = deque[Change]()
         try:
             async with self._core.store.watch(request) as history:
                 history.request_progress()
@@ -236,7 +237,7 @@ class Reader:
         return changes
 
 
-def _seen(changes: list[Change], selection: Selection) -> list[RecordEvent]:
+def _seen(changes: Sequence[Change], selection: Selection) -> list[RecordEvent]:
     events = []
     for change in changes:
         kind = transition(change, selection.matches, selection.namespace)

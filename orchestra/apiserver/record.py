@@ -6,7 +6,6 @@ The stored document has no resourceVersion: that is the revision of the write. T
 from __future__ import annotations
 
 from collections import OrderedDict
-from functools import cache
 from typing import Any, Final, cast
 
 import attrs
@@ -121,14 +120,14 @@ def restamped(obj: Object, revision: int) -> Object:
     """Return a copy of a shared object with another revision; everything but its metadata is shared."""
     meta = _copy(obj.metadata)
     object.__setattr__(meta, "resource_version", str(revision))
-    twin = _copy(obj)
+    twin: Object = _copy(obj)
     object.__setattr__(twin, "metadata", meta)
     return twin
 
 
 def _copy(obj: Any) -> Any:
     cls = type(obj)
-    twin = cls.__new__(cls)
+    twin: Any = object.__new__(cls)
     for name in _slots(cls):
         object.__setattr__(twin, name, getattr(obj, name))
     return twin
@@ -230,10 +229,15 @@ def _same(part: Any, old: Any) -> bool:
     return isinstance(part, dict | list) and type(part) is type(old) and orjson.dumps(part) == orjson.dumps(old)
 
 
-@cache
+_DEMANDING: dict[type[Struct], bool] = {}
+
+
 def _demanding(cls: type[Struct]) -> bool:
     """Whether a class has fields without a default: its objects are only ever decoded whole."""
-    return any(item.default is attrs.NOTHING for item in attrs.fields(cls))
+    known = _DEMANDING.get(cls)
+    if known is None:
+        known = _DEMANDING[cls] = any(item.default is attrs.NOTHING for item in attrs.fields(cls))
+    return known
 
 
 class SharedSpecs:
@@ -264,3 +268,23 @@ class SharedSpecs:
         self._known[orjson.dumps(spec)] = ({"spec": spec}, obj)
         if len(self._known) > SHARED_SPECS:
             self._known.popitem(last=False)
+
+
+class Remembered:
+    """The keys that were met last, `SHARED_SPECS` of them."""
+
+    def __init__(self) -> None:
+        self._keys: OrderedDict[bytes, None] = OrderedDict()
+
+    def knows(self, key: bytes) -> bool:
+        """Whether the key was met; it is then the latest."""
+        if key not in self._keys:
+            return False
+        self._keys.move_to_end(key)
+        return True
+
+    def learn(self, key: bytes) -> None:
+        """Remember a key."""
+        self._keys[key] = None
+        if len(self._keys) > SHARED_SPECS:
+            self._keys.popitem(last=False)

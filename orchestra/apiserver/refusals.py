@@ -121,6 +121,20 @@ def cannot_decode(info: ResourceInfo, error: DecodeError) -> BadRequest:
     return BadRequest(f'{info.kind} in version "{info.version}" cannot be handled as a {info.kind}: {error.go_message}')
 
 
+def other_kind(info: ResourceInfo, version: str, kind: str) -> BadRequest:
+    """The document is one of another kind than the request is about."""
+    given = f'{kind} in version "{version.rpartition("/")[2]}" cannot be handled as a {info.kind}'
+    return BadRequest(f"{given}: it is of apiVersion {version}, kind {kind}")
+
+
+def bad_field_validation(given: str) -> Invalid:
+    """The writer asked for a field validation that does not exist."""
+    text = f'Unsupported value: "{given}": supported values: "", "Ignore", "Strict", "Warn"'
+    cause = Cause(reason="FieldValueNotSupported", message=text, field="fieldValidation")
+    message = f'WriteOptions.meta.k8s.io "" is invalid: fieldValidation: {text}'
+    return Invalid(message, kind="WriteOptions", group="meta.k8s.io", causes=(cause,))
+
+
 def strict_decoding(info: ResourceInfo, unknown: Iterable[str]) -> BadRequest:
     """The writer asked for strict field validation and gave fields that do not exist."""
     detail = "strict decoding error: " + ", ".join(unknown)

@@ -6,7 +6,7 @@ Order of a write: authorize, decode, default, mutate (admission), validate, stor
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 import attrs
 import orjson
@@ -17,11 +17,12 @@ from orchestra.api.schema import undeclared_fields
 from orchestra.apiserver import metadata, refusals
 from orchestra.apiserver.companions import Plan
 from orchestra.apiserver.core import Core
+from orchestra.apiserver.defaults.canonical import pruned
 from orchestra.apiserver.deletion import completes
 from orchestra.apiserver.interface import Admission, AdmissionRequest, Document, Strategy
 from orchestra.apiserver.keys import object_key
 from orchestra.apiserver.ownership import has_owners, tracked, writer_of
-from orchestra.apiserver.record import Record, SharedSpecs, decode_sharing
+from orchestra.apiserver.record import Record, Remembered, SharedSpecs, decode_sharing
 from orchestra.apiserver.validation.fields import FieldError
 from orchestra.apiserver.writes import Call, NamespaceMovedError, TakenError, Target, Writes
 from orchestra.errors import AlreadyExists, DecodeError
@@ -39,6 +40,9 @@ Change = Callable[[Record], Document]
 _WRONG_SHAPE = (TypeError, AttributeError, KeyError, IndexError, ValueError)
 """What a rule raises when it meets a value of the wrong type; the codec then says which one it is."""
 
+_FIELD_VALIDATION = ("Strict", "Warn", "Ignore")
+_TIMES = ("creationTimestamp", "deletionTimestamp")
+
 _RAISING = frozenset({"", "scale", "resize", "ephemeralcontainers"})
 """Ways of writing that can raise the generation."""
 
@@ -51,6 +55,7 @@ class Registry:
         self._writes = writes
         self._admission = tuple(admission)
         self._specs = SharedSpecs()
+        self._clean = Remembered()
 
     async def read(self, target: Target) -> Record:
         """Return the newest state of an object; raises NotFound."""
@@ -63,9 +68,11 @@ class Registry:
         """Store a new object and return it; a target without name takes one from the document's generateName."""
         info = target.info
         strategy = self._core.strategy(info)
+        _check_kind(info, document)
         if not call.applies:
-            self.check_fields(info, document, call)
+            document = self.known_fields(info, document, call)
         given = metadata.meta_of(document)
+        self._check_dropped(info, given)
         if given.get("resourceVersion"):
             raise refusals.create_with_revision()
         prepared = self._shaped(info, document, lambda: strategy.prepare_create(strategy.default(document)))
@@ -102,20 +109,42 @@ class Registry:
                 return stored
         raise refusals.conflict(target.info, target.name)
 
-    def check_fields(self, info: ResourceInfo, document: Document, call: Call) -> None:
-        """Refuse fields that the kind does not have, or warn of them, as the writer wishes."""
+    def known_fields(self, info: ResourceInfo, document: Document, call: Call, old: Document | None = None) -> Document:
+        """Return a document with the fields that its kind has, and say of the others what the writer wishes to hear.
+
+        Fields that nobody declares are dropped from built-in kinds, as Kubernetes drops them, and carried by a user's.
+        Parts that are those of `old` are known already. Raises BadRequest under strict field validation.
+        """
         options = call.options
-        if options.field_validation == "Ignore":
-            return
-        if options.field_validation == "Warn" and options.on_warning is None:
-            return
+        if options.field_validation not in _FIELD_VALIDATION:
+            raise refusals.bad_field_validation(options.field_validation)
+        unknown = self._unknown(info, document, old)
+        if not unknown:
+            return document
+        texts = [f'unknown field "{path}"' for path in unknown]
+        if options.field_validation == "Strict":
+            raise refusals.strict_decoding(info, texts)
+        if options.field_validation == "Warn" and options.on_warning is not None:
+            for text in texts:
+                options.on_warning(text)
+        # Only the kinds of this package name the module that they come from.
+        return cast("Document", pruned(document, self._core.scheme.type_of(info))) if info.module else document
+
+    def _unknown(self, info: ResourceInfo, document: Document, old: Document | None) -> tuple[str, ...]:
         cls = self._core.scheme.type_of(info)
-        unknown = [f'unknown field "{path}"' for path in undeclared_fields(document, cls)]
-        if unknown and options.field_validation == "Strict":
-            raise refusals.strict_decoding(info, unknown)
-        if options.on_warning is not None:
-            for warning in unknown:
-                options.on_warning(warning)
+        fresh = document
+        if old is not None:
+            fresh = {name: value for name, value in document.items() if value is not old.get(name)}
+        spec = fresh.get("spec")
+        if info.group_kind != "Pod" or not spec:
+            return undeclared_fields(fresh, cls)
+        key = orjson.dumps(spec)
+        if self._clean.knows(key):
+            return undeclared_fields({name: value for name, value in fresh.items() if name != "spec"}, cls)
+        unknown = undeclared_fields(fresh, cls)
+        if not unknown:
+            self._clean.learn(key)
+        return unknown
 
     def _decoded(self, info: ResourceInfo, plan: Plan, *known: tuple[Document, Object]) -> tuple[Plan, Object]:
         """Return the plan and the typed view of its document; Pods share the specs that they have in common."""
@@ -201,10 +230,18 @@ class Registry:
             return None if gone is None else _shown(old, gone, new, obj)
         return await self._writes.replace(target, old, plan, obj, call)
 
+    def _check_dropped(self, info: ResourceInfo, given: Document) -> None:
+        """Refuse a malformed time also where the server is about to write its own."""
+        times = {name: given[name] for name in _TIMES if given.get(name) is not None}
+        if times:
+            self._check_shape(info, {"metadata": times})
+
     def _updated(self, strategy: Strategy, target: Target, old: Record, given: Document) -> Document:
         before = old.document
         if given is before:
             return given
+        _check_kind(target.info, given)
+        self._check_dropped(target.info, metadata.meta_of(given))
         uid = metadata.meta_of(given).get("uid")
         actual = before["metadata"]["uid"]
         if uid and uid != actual:
@@ -283,6 +320,12 @@ class Registry:
         if call.options.on_warning is not None:
             for warning in self._shaped(strategy.info, document, lambda: strategy.warnings(document, old)):
                 call.options.on_warning(warning)
+
+
+def _check_kind(info: ResourceInfo, document: Document) -> None:
+    version, kind = document.get("apiVersion", info.api_version), document.get("kind", info.kind)
+    if version != info.api_version or kind != info.kind:
+        raise refusals.other_kind(info, version, kind)
 
 
 def _shown(old: Record, revision: int, document: Document, obj: Object) -> Record:
