@@ -32,6 +32,7 @@ class Service:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
         self._scheme = documents.core.scheme
+        self._version = _version()
 
     def handlers(self, bridge: Bridge) -> dict[str, Any]:
         """Return gRPC's method handlers."""
@@ -71,7 +72,7 @@ class Service:
         }
 
     async def _tell_version(self, _request: pb.VersionRequest, _user: User, _warnings: list[str]) -> pb.VersionResponse:
-        return pb.VersionResponse(version=_version(), revision=self._documents.core.feed.revision)
+        return pb.VersionResponse(version=self._version, revision=self._documents.core.feed.revision)
 
     async def _discover(self, _request: pb.DiscoverRequest, _user: User, _warnings: list[str]) -> pb.DiscoverResponse:
         return pb.DiscoverResponse(resources=[resource_message(info) for info in self._scheme])

@@ -29,6 +29,7 @@ from orchestra.client.interface import (
     WriteOptions,
 )
 from orchestra.client.remote_channel import UNIX, Channel, ClientTLS, check_address
+from orchestra.client.remote_decoding import Decoder
 from orchestra.client.verbs import ClientVerbs
 from orchestra.clock import Clock, SystemClock
 from orchestra.errors import BadRequest, ConfigurationError, NotFound, ServiceUnavailable
@@ -79,6 +80,7 @@ class RemoteClient(ClientVerbs):
         self._scheme = scheme if scheme is not None else Scheme()
         self._clock = clock or SystemClock()
         self._timeout_seconds = timeout_seconds
+        self._decoder = Decoder()
         self._open: tuple[Channel, TaskGroup] | None = None
 
     @property
@@ -124,7 +126,7 @@ class RemoteClient(ClientVerbs):
         channel = self._channel
         request = pb.GetRequest(kind=messages.kind_message(kind.resource_info), namespace=namespace, name=name)
         record = await channel.unary(channel.stub.Get, request)
-        return messages.object_of(record, kind)
+        return self._decoder.object(record, kind)
 
     async def list(
         self,
@@ -151,7 +153,7 @@ class RemoteClient(ClientVerbs):
         meta: ListMeta | None = None
         async with aclosing(channel.pieces(channel.stub.List, request)) as pieces:
             async for piece in pieces:
-                items.extend([messages.object_of(record, kind) for record in piece.records])
+                items.extend([self._decoder.object(record, kind) for record in piece.records])
                 if piece.HasField("end"):
                     meta = messages.list_meta(piece.end)
         if meta is None:
@@ -169,7 +171,7 @@ class RemoteClient(ClientVerbs):
         bookmarks: bool = False,
     ) -> AbstractAsyncContextManager[Watch[O]]:
         """See `Client.watch`. When the connection is lost the watch ends with ServiceUnavailable."""
-        from orchestra.client.remote_watch import remote_watch
+        from orchestra.client.remote_watch import RemoteWatch, remote_watch
 
         channel, tasks = self._opened
         opening = pb.WatchOpen(
@@ -177,7 +179,9 @@ class RemoteClient(ClientVerbs):
             resource_version=resource_version,
             bookmarks=bookmarks,
         )
-        return remote_watch(channel, tasks, kind, opening, timeout_seconds=self._timeout_seconds)
+        return remote_watch(
+            lambda: RemoteWatch(kind, channel, self._decoder), tasks, opening, timeout_seconds=self._timeout_seconds
+        )
 
     async def create(self, obj: O, *, options: WriteOptions = WriteOptions()) -> O:
         """See `Client.create`."""
@@ -258,7 +262,7 @@ class RemoteClient(ClientVerbs):
             name=name,
             options=messages.delete_message(options),
         )
-        return messages.deleted_of(await channel.unary(channel.stub.Delete, request, writes=True), kind)
+        return self._decoder.deleted(await channel.unary(channel.stub.Delete, request, writes=True), kind)
 
     async def delete_collection(
         self,
@@ -278,7 +282,7 @@ class RemoteClient(ClientVerbs):
         found: list[Deleted[O]] = []
         async with aclosing(channel.pieces(channel.stub.DeleteCollection, request, writes=True)) as pieces:
             async for piece in pieces:
-                found.extend([messages.deleted_of(item, kind) for item in piece.deleted])
+                found.extend([self._decoder.deleted(item, kind) for item in piece.deleted])
         return tuple(found)
 
     async def bind(self, pod: str, node: str, *, namespace: str = "default", uid: str = "") -> int:
@@ -353,7 +357,7 @@ class RemoteClient(ClientVerbs):
         if options.on_warning is not None:
             for warning in answer.warnings:
                 options.on_warning(warning)
-        return messages.object_of(answer.record, kind)
+        return self._decoder.object(answer.record, kind)
 
     def _kind_of(self, document: Document) -> type[Object]:
         try:

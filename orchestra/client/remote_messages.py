@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import attrs
-import orjson
 
 from orchestra._proto.orchestra.v1 import api_pb2 as pb
-from orchestra.api.codec import decode, format_micro_time
+from orchestra.api.codec import format_micro_time
 from orchestra.api.object import ListMeta, Object, ResourceInfo
 from orchestra.api.times import parse_time
 from orchestra.client.interface import (
-    Deleted,
     DeleteOptions,
     EventType,
     Fence,
@@ -21,8 +19,6 @@ from orchestra.client.interface import (
     Preconditions,
     WriteOptions,
 )
-
-O = TypeVar("O", bound=Object)  # noqa: E741 - the type of an object
 
 EVENT_TYPES: Mapping[EventType, pb.EventType.ValueType] = {
     EventType.ADDED: pb.ADDED,
@@ -164,18 +160,6 @@ def log_options(message: pb.LogOptions) -> LogOptions:
         since_time=parse_time(message.since_time) if message.since_time else None,
         **given,
     )
-
-
-def object_of(record: pb.Record, kind: type[O]) -> O:
-    """Return the typed object of a record; raises DecodeError when this client's class does not fit it."""
-    document = orjson.loads(record.document)
-    document["metadata"]["resourceVersion"] = str(record.revision)
-    return decode(document, kind)
-
-
-def deleted_of(message: pb.Deleted, kind: type[O]) -> Deleted[O]:
-    """Return what a deletion did."""
-    return Deleted(object=object_of(message.record, kind), revision=message.revision, gone=message.gone)
 
 
 def _fence_message(fence: Fence | None) -> pb.FenceToken | None:

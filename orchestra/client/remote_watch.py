@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final, Generic, TypeVar
 
 import anyio
@@ -18,8 +18,9 @@ from orchestra._proto.orchestra.v1 import api_pb2 as pb
 from orchestra.api.object import Object
 from orchestra.client.bookmarks import bookmark_object
 from orchestra.client.interface import EventType, WatchEvent
-from orchestra.client.remote_channel import Channel, Stream
-from orchestra.client.remote_messages import TYPES_OF_EVENTS, object_of
+from orchestra.client.remote_channel import Channel
+from orchestra.client.remote_decoding import Decoder
+from orchestra.client.remote_messages import TYPES_OF_EVENTS
 from orchestra.errors import APIError, DecodeError, ServiceUnavailable, Timeout
 
 O = TypeVar("O", bound=Object)  # noqa: E741 - the type of an object
@@ -31,11 +32,12 @@ _PROGRESS: Final = pb.WatchRequest(progress=pb.WatchProgress())
 
 
 class RemoteWatch(Generic[O]):
-    """See `Watch`. `tasks` is the client's task group, in which the reader runs while the context is open."""
+    """See `Watch`."""
 
-    def __init__(self, kind: type[O], stream: Stream) -> None:
+    def __init__(self, kind: type[O], channel: Channel, decoder: Decoder) -> None:
         self._kind = kind
-        self._stream = stream
+        self._decoder = decoder
+        self._stream = channel.open(channel.stub.Watch)
         self._events: deque[WatchEvent[O]] = deque()
         self._pieces = 0
         self._error: Exception | None = None
@@ -116,18 +118,35 @@ class RemoteWatch(Generic[O]):
         kind = TYPES_OF_EVENTS[message.type]
         if kind is EventType.BOOKMARK:
             return WatchEvent(kind, bookmark_object(self._kind, message.revision), message.revision)
-        return WatchEvent(kind, object_of(message.record, self._kind), message.revision)
+        return WatchEvent(kind, self._decoder.object(message.record, self._kind), message.revision)
+
+    async def open(self, opening: pb.WatchOpen, timeout_seconds: float) -> None:
+        """Open the watch at the server; raises what it is refused with."""
+        with anyio.move_on_after(timeout_seconds) as waiting:
+            # A call that has ended before it could be written to says why when it is read.
+            with contextlib.suppress(ServiceUnavailable):
+                await self._stream.send(pb.WatchRequest(open=opening))
+            if await self._stream.receive() is None:
+                raise ServiceUnavailable("the API server ended the watch", retry_after_seconds=1)
+        if waiting.cancelled_caught:
+            raise Timeout("the API server did not open the watch in time")
+
+    def close(self) -> None:
+        """Leave the server."""
+        self._stream.cancel()
 
 
 @contextlib.asynccontextmanager
 async def remote_watch(
-    channel: Channel, tasks: TaskGroup, kind: type[O], opening: pb.WatchOpen, *, timeout_seconds: float
+    make: Callable[[], RemoteWatch[O]], tasks: TaskGroup, opening: pb.WatchOpen, *, timeout_seconds: float
 ) -> AsyncIterator[RemoteWatch[O]]:
-    """Open a watch; it is known to the server when the context begins, and refused there if it must be."""
-    stream = channel.open(channel.stub.Watch)
+    """Open a watch; it is known to the server when the context begins, and refused there if it must be.
+
+    `tasks` is the client's task group, in which the reader runs while the context is open.
+    """
+    watch = make()
     ended = anyio.Event()
     scope = anyio.CancelScope()
-    watch = RemoteWatch(kind, stream)
 
     async def run() -> None:
         try:
@@ -140,7 +159,7 @@ async def remote_watch(
             ended.set()
 
     try:
-        await _opened(stream, opening, timeout_seconds)
+        await watch.open(opening, timeout_seconds)
         tasks.start_soon(run)
         try:
             yield watch
@@ -149,16 +168,4 @@ async def remote_watch(
             with anyio.CancelScope(shield=True):
                 await ended.wait()
     finally:
-        stream.cancel()
-
-
-async def _opened(stream: Stream, opening: pb.WatchOpen, timeout_seconds: float) -> None:
-    with anyio.move_on_after(timeout_seconds) as waiting:
-        # A call that has ended before it could be written to says why when it is read.
-        with contextlib.suppress(ServiceUnavailable):
-            await stream.send(pb.WatchRequest(open=opening))
-        answer = await stream.receive()
-        if answer is None:
-            raise ServiceUnavailable("the API server ended the watch", retry_after_seconds=1)
-    if waiting.cancelled_caught:
-        raise Timeout("the API server did not open the watch in time")
+        watch.close()
