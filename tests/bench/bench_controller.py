@@ -159,4 +159,4 @@ def run() -> list[Figure]:
 
 if __name__ == "__main__":
     for figure in run():
-        print(f"{figure.name}: {figure.value:.2f} {figure.unit} (goal {figure.goal or '-'})")  # noqa: T201
+        print(f"{figure.name}: {figure.value:.2f} {figure.unit} (goal {figure.goal or '-'})")

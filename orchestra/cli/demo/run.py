@@ -7,11 +7,10 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import resources
 from pathlib import Path
 
-import anyio
 import attrs
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
@@ -22,7 +21,7 @@ from orchestra.cli.demo.show import Show, Step
 from orchestra.cli.demo.traffic import Traffic, ask, steady
 from orchestra.client.interface import Patch, PatchType
 from orchestra.cri import ProcessRuntime
-from orchestra.errors import OrchestraError, WaitTimeout
+from orchestra.errors import NotFound, OrchestraError, WaitTimeout
 from orchestra.node import NodeAgent
 from orchestra.plane import ControlPlane
 from orchestra.store import SQLiteStore
@@ -146,7 +145,7 @@ class Demo:
             async with steady(self.host, self.port) as traffic:
                 await self.client.patch(Deployment, NAME, Patch(PatchType.STRATEGIC, body))
                 await self._until("the rollout is complete", _rolled_out)
-                await self._until_old_pods_are_gone()
+                await self._until_gone(pod for pod in await self._pods() if _version(pod) != "v2")
             took = time.perf_counter() - began
             shown = f"{traffic.requests} requests, {traffic.failed} failed"
             self.show.tell(step, f"{shown}; {dict(sorted(traffic.versions.items()))}")
@@ -162,14 +161,11 @@ class Demo:
     async def clean_up(self) -> None:
         """Delete everything and see Pods and processes gone."""
         with self.show.step("delete everything") as step:
-            pids = [await self._pid_of(pod) for pod in await self._pods()]
+            pods = await self._pods()
+            pids = [await self._pid_of(pod) for pod in pods]
             for kind in (Deployment, Service):
                 await self.client.delete(kind, NAME)
-            with anyio.move_on_after(WAIT_SECONDS) as scope:
-                while await self._pods():
-                    await anyio.sleep(0.1)
-            if scope.cancelled_caught:
-                raise DemoFailed("Pods were still there after their Deployment was deleted")
+            await self._until_gone(pods)
             left = [pid for pid in pids if _is_alive(pid)]
             if left:
                 raise DemoFailed(f"processes outlived their Pods: {left}")
@@ -181,12 +177,14 @@ class Demo:
         except WaitTimeout as error:
             raise DemoFailed(f"waited {WAIT_SECONDS:.0f} s in vain for: {what} ({error})") from error
 
-    async def _until_old_pods_are_gone(self) -> None:
-        with anyio.move_on_after(WAIT_SECONDS) as scope:
-            while any(_version(pod) != "v2" for pod in await self._pods()):
-                await anyio.sleep(0.05)
-        if scope.cancelled_caught:
-            raise DemoFailed("Pods of the old version did not end")
+    async def _until_gone(self, pods: Iterable[Pod]) -> None:
+        for pod in pods:
+            try:
+                await self.client.wait_for(Pod, pod.metadata.name, deleted=True, timeout=WAIT_SECONDS)
+            except NotFound:
+                continue
+            except WaitTimeout as error:
+                raise DemoFailed(f"{pod.metadata.name} did not end within {WAIT_SECONDS:.0f} s") from error
 
     async def _pods(self) -> tuple[Pod, ...]:
         return (await self.client.list(Pod, namespace="default", label_selector=f"app={NAME}")).items
@@ -227,9 +225,7 @@ async def run_demo(show: Show, data_dir: Path) -> bool:
     began = time.perf_counter()
     try:
         with show.step("start a control plane: SQLite store, API server, scheduler, controllers, 3 nodes") as step:
-            nodes = [
-                NodeAgent(f"node-{i}", runtime=ProcessRuntime(root=data_dir / f"node-{i}")) for i in range(NODES)
-            ]
+            nodes = [NodeAgent(f"node-{i}", runtime=ProcessRuntime(root=data_dir / f"node-{i}")) for i in range(NODES)]
             plane = ControlPlane(store=SQLiteStore(data_dir / "cluster.db"), nodes=nodes)
             await plane.__aenter__()
             started = time.perf_counter() - began
