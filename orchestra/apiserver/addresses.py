@@ -147,7 +147,12 @@ class ServiceAddresses:
             if number:
                 chosen.setdefault(port["port"], number)
             ports.append(port)
-        return _with_spec(document, ports=ports) if changed else document
+        if changed:
+            document = _with_spec(document, ports=ports)
+        local = kind == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
+        if local and not spec.get("healthCheckNodePort"):
+            document = _with_spec(document, healthCheckNodePort=self._free_port(document, used, taken))
+        return document
 
     def _check_address(self, document: Document, address: str) -> None:
         try:

@@ -32,12 +32,25 @@ class Decision:
 def check(strategy: Strategy, document: Document, revision: int, wanted: Preconditions) -> None:
     """Raise Conflict when the object is not the one that the caller means."""
     meta = meta_of(document)
+    if strategy.spec_finalizers:
+        _check_namespace(strategy, meta, revision, wanted)
     if wanted.uid and wanted.uid != meta.get("uid"):
         raise refusals.precondition_uid(strategy.info, meta["name"], wanted=wanted.uid, actual=meta["uid"])
     if wanted.resource_version and wanted.resource_version != str(revision):
         raise refusals.precondition_revision(
             strategy.info, meta["name"], wanted=wanted.resource_version, actual=revision
         )
+
+
+def _check_namespace(strategy: Strategy, meta: Document, revision: int, wanted: Preconditions) -> None:
+    """Raise the Conflict of kinds with a deletion of their own, which is worded differently."""
+    for what, given, actual in (
+        ("UID", wanted.uid, meta.get("uid")),
+        ("ResourceVersion", wanted.resource_version, str(revision)),
+    ):
+        if given and given != actual:
+            why = f"Precondition failed: {what} in precondition: {given}, {what} in object meta: {actual}"
+            raise refusals.conflict(strategy.info, meta["name"], why)
 
 
 def decide(strategy: Strategy, document: Document, options: DeleteOptions, now: datetime) -> Decision:

@@ -85,15 +85,15 @@ class Documents:
         if not name:
             raise refusals.name_required(info)
         strategy = self.core.strategy(info)
-        revision = meta.get("resourceVersion") or ""
-        if not revision and not strategy.unconditional_update and subresource == "":
-            raise refusals.revision_required(info, name)
+        revision = metadata.condition_of(document)
 
         if subresource != "scale":
             known = self.core.feed.known(info, namespace, name)
             document = self.registry.known_fields(info, document, call, None if known is None else known.document)
 
         def change(old: Record) -> Document:
+            if not revision and not strategy.unconditional_update and subresource == "":
+                raise refusals.revision_required(info, name)
             if subresource == "scale":
                 return subresources.scaled(old.document, document)
             if subresource == "finalize":
@@ -108,10 +108,12 @@ class Documents:
             target = Target(info, namespace, name, subresource)
             return await self.registry.modify(target, change, call, revision=revision)
         except NotFound as error:
-            if error.kind != info.plural or subresource or not strategy.create_on_update or meta.get("uid"):
+            if error.kind != info.plural or subresource or not strategy.create_on_update:
                 raise
+            if meta.get("uid"):
+                raise refusals.uid_conflict(info, namespace, name, wanted=meta["uid"], actual="") from error
             await self.core.enter(call.user, "create", info, namespace, name)
-            fresh = metadata.with_meta(document, resourceVersion=None) if revision else document
+            fresh = metadata.with_meta(document, resourceVersion=None)
             return await self.registry.create(Target(info, namespace, name), fresh, call)
 
     async def patch(

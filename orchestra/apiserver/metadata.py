@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from orchestra.api.codec import format_time
+from orchestra.errors import BadRequest
 
 Document = dict[str, Any]
 
@@ -20,6 +21,19 @@ ORPHAN: Final = "orphan"
 
 _SYSTEM = ("name", "generateName", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp")
 _KEPT = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
+
+
+def condition_of(document: Document) -> str:
+    """Return the resourceVersion on which a write is conditional; empty, and "0", mean none.
+
+    Raises BadRequest when it is no revision.
+    """
+    text = meta_of(document).get("resourceVersion") or ""
+    if not text or text == "0":
+        return ""
+    if not isinstance(text, str) or not text.isascii() or not text.isdigit():
+        raise BadRequest(f'strconv.ParseUint: parsing "{text}": invalid syntax')
+    return text
 
 
 def meta_of(document: Document) -> Document:

@@ -100,7 +100,9 @@ class Record:
 
 
 def with_revision(document: Document, revision: int) -> Document:
-    """Return `document` with a resourceVersion, in the place where Kubernetes writes it."""
+    """Return `document` with a resourceVersion, in the place where Kubernetes writes it; 0 is none (a dry run)."""
+    if not revision:
+        return document
     meta: Document = {}
     for key, value in document.get("metadata", {}).items():
         if key == "generation" or key == "creationTimestamp":
@@ -112,7 +114,8 @@ def with_revision(document: Document, revision: int) -> Document:
 
 def stamped(obj: Object, revision: int) -> Object:
     """Write the revision into an object that nobody else has seen yet. This is the only place that does so."""
-    object.__setattr__(obj.metadata, "resource_version", str(revision))
+    if revision:
+        object.__setattr__(obj.metadata, "resource_version", str(revision))
     return obj
 
 

@@ -121,10 +121,15 @@ def cannot_decode(info: ResourceInfo, error: DecodeError) -> BadRequest:
     return BadRequest(f'{info.kind} in version "{info.version}" cannot be handled as a {info.kind}: {error.go_message}')
 
 
-def other_kind(info: ResourceInfo, version: str, kind: str) -> BadRequest:
-    """The document is one of another kind than the request is about."""
-    given = f'{kind} in version "{version.rpartition("/")[2]}" cannot be handled as a {info.kind}'
-    return BadRequest(f"{given}: it is of apiVersion {version}, kind {kind}")
+def other_kind(info: ResourceInfo, version: str, kind: str, *, known: bool) -> BadRequest:
+    """The document is one of another kind than the request is about; `known` is whether there is such a kind."""
+    short = version.rpartition("/")[2]
+    inner = f"{info.group.partition('.')[0] or 'core'}.{info.kind}"
+    if known:
+        why = f"converting ({short}.{kind}) to ({inner}): unknown conversion"
+    else:
+        why = f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:111"'
+    return BadRequest(f'{kind} in version "{short}" cannot be handled as a {info.kind}: {why}')
 
 
 def bad_field_validation(given: str) -> Invalid:

@@ -23,7 +23,7 @@ from orchestra.apiserver.interface import Admission, AdmissionRequest, Document,
 from orchestra.apiserver.keys import object_key
 from orchestra.apiserver.ownership import has_owners, tracked, writer_of
 from orchestra.apiserver.record import Record, Remembered, SharedSpecs, decode_sharing
-from orchestra.apiserver.validation.fields import FieldError
+from orchestra.apiserver.validation.fields import FieldError, to_invalid
 from orchestra.apiserver.writes import Call, NamespaceMovedError, TakenError, Target, Writes
 from orchestra.errors import AlreadyExists, DecodeError
 from orchestra.store import Compare
@@ -68,12 +68,13 @@ class Registry:
         """Store a new object and return it; a target without name takes one from the document's generateName."""
         info = target.info
         strategy = self._core.strategy(info)
-        _check_kind(info, document)
+        self._check_kind(info, document)
+        document = {"apiVersion": info.api_version, "kind": info.kind, **document}
         if not call.applies:
             document = self.known_fields(info, document, call)
         given = metadata.meta_of(document)
         self._check_dropped(info, given)
-        if given.get("resourceVersion"):
+        if metadata.condition_of(document):
             raise refusals.create_with_revision()
         prepared = self._shaped(info, document, lambda: strategy.prepare_create(strategy.default(document)))
         fresh = metadata.for_create(
@@ -167,16 +168,15 @@ class Registry:
 
     async def _create(self, strategy: Strategy, target: Target, document: Document, call: Call) -> Record:
         info = strategy.info
+        home = await self._home(target, fresh=False)
         document = await self._mutated(target, document, None, call)
         errors = self._shaped(info, document, lambda: strategy.validate(document))
         if errors:
             self._refuse(info, document, target.name, errors)
         self._warn(strategy, document, None, call)
         taken: frozenset[bytes] = frozenset()
-        fresh = False
         await self._writes.prepare(info)
         for _ in range(WRITE_ATTEMPTS):
-            home = await self._home(target, fresh=fresh)
             plan = self._writes.plan(info, document, None, taken)
             plan, obj = self._decoded(info, plan, *(() if call.typed is None else (call.typed,)))
             if call.options.dry_run:
@@ -184,7 +184,7 @@ class Registry:
             try:
                 return await self._writes.insert(target, plan, obj, home, call)
             except NamespaceMovedError:
-                fresh = True
+                home = await self._home(target, fresh=True)
             except TakenError as error:
                 taken |= error.keys
                 await self._core.feed.catch_up()
@@ -230,6 +230,12 @@ class Registry:
             return None if gone is None else _shown(old, gone, new, obj)
         return await self._writes.replace(target, old, plan, obj, call)
 
+    def _check_kind(self, info: ResourceInfo, document: Document) -> None:
+        version, kind = document.get("apiVersion", info.api_version), document.get("kind", info.kind)
+        if version != info.api_version or kind != info.kind:
+            known = any(each.api_version == version and each.kind == kind for each in self._core.scheme)
+            raise refusals.other_kind(info, str(version), str(kind), known=known)
+
     def _check_dropped(self, info: ResourceInfo, given: Document) -> None:
         """Refuse a malformed time also where the server is about to write its own."""
         times = {name: given[name] for name in _TIMES if given.get(name) is not None}
@@ -240,7 +246,7 @@ class Registry:
         before = old.document
         if given is before:
             return given
-        _check_kind(target.info, given)
+        self._check_kind(target.info, given)
         self._check_dropped(target.info, metadata.meta_of(given))
         uid = metadata.meta_of(given).get("uid")
         actual = before["metadata"]["uid"]
@@ -249,6 +255,8 @@ class Registry:
 
         def prepare() -> Document:
             new = metadata.for_update(given, before)
+            if "kind" not in new or "apiVersion" not in new:
+                new = {"apiVersion": target.info.api_version, "kind": target.info.kind, **new}
             if target.subresource == "status":
                 return strategy.prepare_status_update(new, before)
             if target.subresource == "":
@@ -314,18 +322,12 @@ class Registry:
     def _refuse(self, info: ResourceInfo, document: Document, name: str, errors: list[FieldError]) -> None:
         # A wrong type comes first: what the rules say of such a value would only mislead.
         self._check_shape(info, document)
-        raise refusals.invalid(info, name, (error.to_cause() for error in errors))
+        raise to_invalid(info, name, errors)
 
     def _warn(self, strategy: Strategy, document: Document, old: Document | None, call: Call) -> None:
         if call.options.on_warning is not None:
             for warning in self._shaped(strategy.info, document, lambda: strategy.warnings(document, old)):
                 call.options.on_warning(warning)
-
-
-def _check_kind(info: ResourceInfo, document: Document) -> None:
-    version, kind = document.get("apiVersion", info.api_version), document.get("kind", info.kind)
-    if version != info.api_version or kind != info.kind:
-        raise refusals.other_kind(info, version, kind)
 
 
 def _shown(old: Record, revision: int, document: Document, obj: Object) -> Record:

@@ -14,6 +14,7 @@ from orchestra.apiserver.companions import Plan
 from orchestra.apiserver.core import Core
 from orchestra.apiserver.deletion import Decision, check, decide
 from orchestra.apiserver.interface import Admission, AdmissionRequest, Document, User
+from orchestra.apiserver.metadata import deleting
 from orchestra.apiserver.record import Record
 from orchestra.apiserver.registry import WRITE_ATTEMPTS, Registry
 from orchestra.apiserver.writes import Call, Target, Writes
@@ -72,7 +73,8 @@ class Remover:
             revision = await self._writes.remove(target, old, call)
             if revision is None:
                 return None
-            last = self._shown(old, decision.document, revision) if self._marks(info) else old.at(revision)
+            marked = self._marks(info) and not deleting(old.document)
+            last = self._shown(old, decision.document, revision) if marked else old.at(revision)
             return Removed(last, revision, gone=True)
         obj = self._registry.decoded(info, decision.document, (old.document, old.object))
         record = await self._writes.replace(target, old, Plan(decision.document), obj, call)

@@ -57,7 +57,7 @@ def _admitted_pod(prepare: Callable[[Document], Document]) -> Callable[[Document
 
 
 def _kept_pod(prepare: Callable[[Document, Document], Document]) -> Callable[[Document, Document], Document]:
-    return lambda new, old: keep_priority(prepare(new, old), old)
+    return lambda new, old: default_toleration_seconds(keep_priority(prepare(new, old), old))
 
 
 def _spec(new: Document, old: Document) -> bool:
