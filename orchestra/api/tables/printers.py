@@ -1,0 +1,43 @@
+"""Which kind is printed how: a table of names, so that printing one kind loads the classes of that kind alone."""
+
+from __future__ import annotations
+
+import importlib
+from datetime import datetime
+from typing import Final, cast
+
+from orchestra.api import builtin
+from orchestra.api.object import Object, ResourceInfo
+from orchestra.api.tables.durations import human_age
+from orchestra.api.tables.model import Cell, Printer, columns
+
+_PRINTERS: Final = {
+    builtin.POD: ("pods", "PRINTER"),
+    builtin.DEPLOYMENT: ("workloads", "DEPLOYMENT"),
+    builtin.REPLICA_SET: ("workloads", "REPLICA_SET"),
+    builtin.SERVICE: ("network", "SERVICE"),
+    builtin.ENDPOINT_SLICE: ("network", "ENDPOINT_SLICE"),
+    builtin.NODE: ("cluster", "NODE"),
+    builtin.NAMESPACE: ("cluster", "NAMESPACE"),
+    builtin.CONFIG_MAP: ("cluster", "CONFIG_MAP"),
+    builtin.SECRET: ("cluster", "SECRET"),
+    builtin.LEASE: ("cluster", "LEASE"),
+    builtin.EVENT: ("cluster", "EVENT"),
+}
+
+
+def _name_and_age(obj: Object, now: datetime) -> tuple[Cell, ...]:
+    return obj.metadata.name, human_age(obj.metadata.creation_timestamp, now)
+
+
+PLAIN: Final = Printer(columns("Name|Age"), _name_and_age)
+"""The printer of kinds without one of their own."""
+
+
+def table_of(info: ResourceInfo) -> Printer:
+    """Return the printer of a kind."""
+    found = _PRINTERS.get(info)
+    if found is None:
+        return PLAIN
+    module, name = found
+    return cast("Printer", getattr(importlib.import_module(f"orchestra.api.tables.{module}"), name))

@@ -1,0 +1,1 @@
+"""One module per subcommand: `run(client, options, terminal)` does the work, a thin click command calls it."""

@@ -1,0 +1,149 @@
+"""`orchestra up`: a control plane on this machine, until interrupted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from orchestra.cli.verb import guarded, verb
+
+if TYPE_CHECKING:
+    from orchestra.apiserver.grpc_front import GRPCFront
+    from orchestra.cli.terminal import Terminal
+    from orchestra.node import NodeAgent
+    from orchestra.plane import ControlPlane
+
+_FILE = click.Path(path_type=Path)
+_LOG_LEVELS = ("debug", "info", "warning", "error", "off")
+
+
+@attrs.frozen(kw_only=True)
+class UpOptions:
+    """What to run. Without a `data_dir` it is `~/.orchestra/data`."""
+
+    filename: tuple[str, ...] = ()
+    data_dir: Path | None = None
+    nodes: int = 1
+    runtime: str = "process"
+    listen: str | None = None
+    on_exit: str = "stop"
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    client_ca: Path | None = None
+    token_file: Path | None = None
+    log_level: str = "warning"
+
+
+@verb("up")
+@click.option("--filename", "-f", multiple=True, metavar="FILE", help="Manifests to apply once the plane is ready.")
+@click.option("--data-dir", type=_FILE, help="Where the plane keeps its state (default: ~/.orchestra/data).")
+@click.option("--nodes", type=click.IntRange(0, 1000), default=1, help="How many nodes to run here (default: 1).")
+@click.option("--runtime", type=click.Choice(["process", "fake"]), default="process", help="What runs containers.")
+@click.option("--listen", metavar="ADDR", help="unix:PATH, or HOST:PORT with TLS and a credential.")
+@click.option(
+    "--on-exit",
+    type=click.Choice(["stop", "leave"]),
+    default="stop",
+    help="Whether a clean stop ends the containers, or leaves them to be found again by the next start.",
+)
+@click.option("--tls-cert", type=_FILE, metavar="FILE", help="The server's certificate (PEM).")
+@click.option("--tls-key", type=_FILE, metavar="FILE", help="The key of the server's certificate (PEM).")
+@click.option("--client-ca", type=_FILE, metavar="FILE", help="Who signs the certificates of clients (PEM).")
+@click.option("--token-file", type=_FILE, metavar="FILE", help="Bearer tokens: lines of token,user,uid[,groups].")
+@click.option("--log-level", type=click.Choice(_LOG_LEVELS), default="warning", help="Which log entries to print.")
+def up_command(**given: Any) -> int:
+    """Run a control plane until interrupted (Ctrl-C, SIGTERM); the second interrupt stops it at once."""
+    import anyio
+
+    from orchestra.cli.terminal import Terminal
+
+    options, terminal = UpOptions(**given), Terminal()
+
+    async def work() -> int:
+        return await run(options, terminal)
+
+    return anyio.run(guarded, work, terminal)
+
+
+async def run(options: UpOptions, terminal: Terminal) -> int:
+    """Run the plane; return 0 after a clean stop, 1 when a manifest was refused."""
+    from orchestra.cli.commands.apply import ApplyOptions, apply_manifests, read_files
+    from orchestra.cli.serving import serve, start_logging
+
+    start_logging(options.log_level)
+    manifests = read_files(options.filename, terminal) if options.filename else []
+    front = _front(options)
+    plane = build_plane(options, front)
+
+    async def ready() -> int:
+        terminal.say(f"ready: {options.nodes} node{'' if options.nodes == 1 else 's'}, listening on {front.address}")
+        if not manifests:
+            return 0
+        return await apply_manifests(plane.client, manifests, ApplyOptions(filename=options.filename), terminal)
+
+    return await serve(plane, ready, terminal)
+
+
+def build_plane(options: UpOptions, front: GRPCFront) -> ControlPlane:
+    """Compose the plane: a SQLite store and the nodes, all below the data directory."""
+    from orchestra.plane import ControlPlane
+    from orchestra.store import SQLiteStore
+
+    data_dir = private_directory(options.data_dir or default_data_dir())
+    nodes: Sequence[NodeAgent] = [_node(f"node-{index}", options, data_dir) for index in range(options.nodes)]
+    return ControlPlane(store=SQLiteStore(data_dir / "cluster.db"), nodes=nodes, fronts=(front,))
+
+
+def default_data_dir() -> Path:
+    """Return where a user's own plane keeps its state."""
+    return Path.home() / ".orchestra" / "data"
+
+
+def private_directory(path: Path) -> Path:
+    """Make a directory that only its user may enter, whatever it was before."""
+    from orchestra.errors import ConfigurationError
+
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.chmod(path, 0o700)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}") from error
+    return path.absolute()
+
+
+def _node(name: str, options: UpOptions, data_dir: Path) -> NodeAgent:
+    from orchestra.cri import FakeRuntime, ProcessRuntime
+    from orchestra.node import NodeAgent
+
+    root = data_dir / name
+    on_exit: Any = options.on_exit
+    if options.runtime == "fake":
+        return NodeAgent(name, runtime=FakeRuntime(), root=root, on_exit=on_exit)
+    return NodeAgent(name, runtime=ProcessRuntime(root=root), on_exit=on_exit)
+
+
+def _front(options: UpOptions) -> GRPCFront:
+    """Return the door, with what it takes to let others in over TCP."""
+    from orchestra.apiserver.authn import CertificateAuthenticator, FirstAuthenticator, TokenAuthenticator
+    from orchestra.apiserver.grpc_front import GRPCFront, ServerTLS
+    from orchestra.apiserver.interface import Authenticator
+    from orchestra.client.connect import default_address
+    from orchestra.errors import ConfigurationError
+
+    known: list[Authenticator] = []
+    if options.client_ca is not None:
+        known.append(CertificateAuthenticator())
+    if options.token_file is not None:
+        known.append(TokenAuthenticator.from_file(options.token_file))
+    if (options.tls_cert is None) != (options.tls_key is None):
+        raise ConfigurationError("--tls-cert and --tls-key belong together")
+    tls = None
+    if options.tls_cert is not None and options.tls_key is not None:
+        tls = ServerTLS.load(certificate=options.tls_cert, key=options.tls_key, client_ca=options.client_ca)
+    authenticator = FirstAuthenticator(*known) if known else None
+    return GRPCFront(options.listen or default_address(), tls=tls, authenticator=authenticator)

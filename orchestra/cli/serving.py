@@ -1,0 +1,69 @@
+"""Running a part of the cluster until a signal: the first one stops it in order, the second one at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final
+
+import anyio
+from anyio.abc import TaskStatus
+
+from orchestra.cli.terminal import Terminal
+
+LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+AT_ONCE_STATUS: Final = 130
+
+
+async def serve(part: AbstractAsyncContextManager[Any], ready: Callable[[], Awaitable[int]], terminal: Terminal) -> int:
+    """Keep `part` open until a signal; `ready` is called when it is up, and what it returns is the exit status."""
+    async with anyio.create_task_group() as tasks:
+        stop = anyio.Event()
+        await tasks.start(_listen, stop, terminal)
+        async with part:
+            status = await ready()
+            terminal.flush()
+            await stop.wait()
+        tasks.cancel_scope.cancel()
+    terminal.say("stopped")
+    return status
+
+
+async def _listen(stop: anyio.Event, terminal: Terminal, *, task_status: TaskStatus[None]) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for _ in signals:
+            if stop.is_set():
+                # The stop that is under way is shielded from cancellation, so there is no gentler way to end it.
+                terminal.warn("stopped at once: containers that still run are found again by the next start")
+                terminal.flush()
+                os._exit(AT_ONCE_STATUS)
+            stop.set()
+            terminal.say("stopping: containers have their grace period; interrupt again to stop at once")
+            terminal.flush()
+
+
+def start_logging(level: str) -> None:
+    """Write the log entries of that level and above to standard error; `off` writes none."""
+    if level == "off":
+        return
+    import sys
+
+    import structlog
+
+    from orchestra._log import enable_logging
+
+    renderer: Any = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    enable_logging()
