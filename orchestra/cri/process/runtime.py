@@ -46,6 +46,11 @@ class ProcessRuntime(RecordingRuntime):
         self._tasks: TaskGroup | None = None
         self._opened: ContainerKeeper | None = None
 
+    @property
+    def root(self) -> Path:
+        """The folder that the runtime keeps everything in; its owner may keep more there."""
+        return self._state.root
+
     async def __aenter__(self) -> Self:
         """Take the root, start the zygote, and find the containers that were left."""
         self._state.open()
