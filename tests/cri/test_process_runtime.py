@@ -11,7 +11,15 @@ import pytest
 from orchestra._proto.cri.v1 import api_pb2 as pb
 from orchestra.cri import ProcessRuntime, remove_all
 from orchestra.errors import ConfigurationError, RuntimeServiceError
-from orchestra.testing.runtime_conformance import RUN_FOR_EVER, container_config, ended, sandbox_config
+from orchestra.testing.runtime_conformance import (
+    RUN_FOR_EVER,
+    container_config,
+    create,
+    ended,
+    refused,
+    run_sandbox,
+    sandbox_config,
+)
 from tests.cri.kit import bench, is_running, processes_with
 
 IGNORE_TERM = "trap '' TERM; echo ready; while :; do sleep 0.01; done"
@@ -34,12 +42,19 @@ async def test_the_environment_is_what_the_configuration_says_and_a_path(tmp_pat
         assert b.log("plain").splitlines() == [
             "A=1",
             "has.dot=x y",
-            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            f"PATH={os.environ['PATH']}",
         ]
         await b.run_to_end("own", "/usr/bin/env", envs=[pb.KeyValue(key="PATH", value=b"/x")])
         assert b.log("own") == "PATH=/x\n"
         await b.run_to_end("raw", "sh", "-c", 'printf "$RAW" | od -An -tx1', envs=envs)
         assert b.log("raw") == " ff\n"
+
+
+async def test_a_container_without_a_command_is_refused_for_the_host_has_none_for_it(tmp_path: Path) -> None:
+    async with ProcessRuntime(tmp_path) as runtime:
+        sandbox = await run_sandbox(runtime)
+        await refused(create(runtime, sandbox, container_config("c", ())), "InvalidArgument", "CreateContainerError")
+        await remove_all(runtime)
 
 
 async def test_command_and_arguments_run_in_the_working_directory(tmp_path: Path) -> None:

@@ -65,7 +65,8 @@ def _environment(config: pb.ContainerConfig) -> dict[str, str]:
         if not pair.key or "=" in pair.key or "\0" in pair.key or b"\0" in pair.value:
             raise refuse(f"invalid environment variable {pair.key!r}")
         env[pair.key] = os.fsdecode(pair.value)
-    env.setdefault("PATH", DEFAULT_PATH)
+    # The image of every container here is the host, so its PATH is the one that finds the host's programs.
+    env.setdefault("PATH", os.environ.get("PATH") or DEFAULT_PATH)
     return env
 
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypedDict
 from orchestra.cri.process.host import mounts, proc
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""PATH of a container whose configuration has none."""
+"""PATH of a container whose configuration has none, on a host that has none either."""
 
 
 class Identity(TypedDict):
