@@ -132,13 +132,16 @@ class _Rollout:
         except NotFound:
             return None
 
-    async def _resize(self, step: Step) -> bool:
-        """Give a ReplicaSet its next size; say whether that was a change."""
+    async def _resize(self, step: Step, *, annotate: bool = False) -> bool:
+        """Give a ReplicaSet its next size; say whether that was a change.
+
+        With `annotate` it is also noted which `spec.replicas` that size follows from when the size stays as it is.
+        """
         rs, size = self.sets[step.replica_set.metadata.uid], step.replicas
         before = replicas_of(rs)
-        if before == size:
-            return False
         annotations = {**rs.metadata.annotations, **Revisions(self.deployment).size_annotations()}
+        if before == size and not (annotate and annotations != rs.metadata.annotations):
+            return False
         written = await self._update(
             attrs.evolve(
                 rs,
@@ -150,6 +153,8 @@ class _Rollout:
             self.sets.pop(rs.metadata.uid, None)
             return True
         self.sets[rs.metadata.uid] = written
+        if before == size:
+            return False
         word = "up" if size > before else "down"
         text = f"Scaled {word} replica set {rs.metadata.name} from {before} to {size}"
         self.ctx.events.normal(self.deployment, "ScalingReplicaSet", text)
@@ -170,7 +175,7 @@ class _Rollout:
     async def _scale_only(self) -> Result | None:
         await self._sync_newest(create=False)
         for step in rollout.scale(self.deployment, self._newest(), self._old()):
-            await self._resize(step)
+            await self._resize(step, annotate=True)
         if self.deployment.spec.paused:
             await self._clean_up()
         return await self._report(progress.counted)

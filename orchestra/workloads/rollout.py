@@ -132,7 +132,9 @@ def scale(deployment: Deployment, newest: ReplicaSet | None, old: Sequence[Repli
     wanted = replicas_of(deployment)
     if len(active) <= 1:
         only = active[0] if active else newest or max(old, key=_created, default=None)
-        return [] if only is None or replicas_of(only) == wanted else [Step(only, wanted)]
+        if only is None or (replicas_of(only) == wanted and annotated(only, DESIRED_REPLICAS) in (None, wanted)):
+            return []
+        return [Step(only, wanted)]
     if newest is not None and _saturated(deployment, newest):
         return [Step(rs, 0) for rs in old if replicas_of(rs) > 0]
     return _proportional(deployment, active) if is_rolling(deployment) else []
