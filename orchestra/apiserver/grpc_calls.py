@@ -38,8 +38,7 @@ log = get_logger("grpc")
 class Ledger:
     """The calls in progress."""
 
-    def __init__(self, *, max_calls: int = MAX_CALLS) -> None:
-        self._max_calls = max_calls
+    def __init__(self) -> None:
         self._endless: dict[anyio.CancelScope, None] = {}
         self._brief: dict[anyio.CancelScope, None] = {}
         self._closed = False
@@ -59,8 +58,8 @@ class Ledger:
         """Count a call; raises what it is refused with."""
         if self._closed:
             raise refusals.stopping()
-        if len(self) >= self._max_calls:
-            raise TooManyRequests(f"the server has {self._max_calls} calls in progress", retry_after_seconds=1)
+        if len(self) >= MAX_CALLS:
+            raise TooManyRequests(f"the server has {MAX_CALLS} calls in progress", retry_after_seconds=1)
         (self._endless if endless else self._brief)[scope] = None
 
     def remove(self, scope: anyio.CancelScope, *, endless: bool) -> None:

@@ -16,7 +16,7 @@ import attrs
 from google.protobuf.message import Message
 
 from orchestra.client.remote_status import MAX_ANSWER_BYTES, OPTIONS, TOKEN_KEY, error_of, warnings_of
-from orchestra.errors import ConfigurationError, ServiceUnavailable
+from orchestra.errors import ConfigurationError, ServiceUnavailable, Timeout
 
 UNIX: Final = "unix:"
 
@@ -155,9 +155,12 @@ class Channel:
         except asyncio.CancelledError:
             # gRPC raises this for a call that was cancelled or whose channel was closed; who waits for it is not.
             task = asyncio.current_task()
-            if task is not None and not task.cancelling():
-                raise ServiceUnavailable("the client was closed" if self._closed else "the call has ended") from None
-            raise
+            if task is None or task.cancelling():
+                raise
+            why = "the client was closed" if self._closed else "the call has ended"
+            if writes:
+                raise Timeout(f"{why}, the write may or may not have happened") from None
+            raise ServiceUnavailable(why) from None
 
 
 class Stream:

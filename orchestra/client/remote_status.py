@@ -37,10 +37,10 @@ PIECE_BYTES: Final = 512 * 1024
 CHUNK_BYTES: Final = 64 * 1024
 """The largest piece of a log."""
 
-STATUS_BYTES: Final = 128 * 1024
+STATUS_BYTES: Final = 256 * 1024
 """The largest status; of a longer one the last causes are left out."""
 
-METADATA_BYTES: Final = 512 * 1024
+METADATA_BYTES: Final = 1024 * 1024
 """The metadata that either side takes."""
 
 WARNINGS: Final = 64
@@ -52,7 +52,12 @@ KEEPALIVE_SECONDS: Final = 30
 KEEPALIVE_TIMEOUT_SECONDS: Final = 10
 """A peer that does not answer that question in time is gone."""
 
+WINDOW_BYTES: Final = 1024 * 1024
+"""How much of one stream may be under way to a reader that is not reading; gRPC would let it grow by itself."""
+
 OPTIONS: Final = (
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", WINDOW_BYTES),
     ("grpc.max_metadata_size", METADATA_BYTES),
     ("grpc.absolute_max_metadata_size", METADATA_BYTES),
     ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),
@@ -91,9 +96,16 @@ def status_bytes(error: APIError) -> bytes:
         return body
     # JSON writes a character in six bytes at most, so a message of an eighth leaves room for causes.
     status["message"] = error.message[: STATUS_BYTES // 8]
-    causes: list[Any] = (status.get("details") or {}).get("causes") or []
-    while causes and len(orjson.dumps(status)) > STATUS_BYTES:
-        del causes[len(causes) // 2 :]
+    causes: list[Any] = (status.get("details") or {}).pop("causes", [])
+    left = STATUS_BYTES - len(orjson.dumps(status)) - len('"causes":[],')
+    fitting = []
+    for cause in causes:
+        left -= len(orjson.dumps(cause)) + 1
+        if left < 0:
+            break
+        fitting.append(cause)
+    if fitting:
+        status["details"]["causes"] = fitting
     return orjson.dumps(status)
 
 
