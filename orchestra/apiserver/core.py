@@ -84,7 +84,7 @@ class Core:
         except StaleFence as error:
             raise refusals.conflict(info, name, f"the writer has lost its term of leadership: {error}") from error
         except InvalidTxn as error:
-            raise RequestTooLarge(f"etcdserver: request is too large: {error}") from error
+            raise RequestTooLarge(f"etcdserver: {error}") from error
         except CommitFailed as error:
             raise ServiceUnavailable(f"the store did not take the write: {error}") from error
         except AmbiguousCommit as error:

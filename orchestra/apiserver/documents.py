@@ -14,6 +14,7 @@ import attrs
 
 from orchestra.api.object import ResourceInfo
 from orchestra.apiserver import metadata, refusals, subresources
+from orchestra.apiserver.bounds import refuse_unencodable
 from orchestra.apiserver.core import Core
 from orchestra.apiserver.interface import Document, User
 from orchestra.apiserver.keys import fence_key
@@ -64,6 +65,7 @@ class Documents:
         async with self.reader.watch(query, bookmarks=bookmarks) as watch:
             yield watch
 
+    @refuse_unencodable
     async def create(self, info: ResourceInfo, document: Document, namespace: str, call: Call) -> Record:
         """Store a new object. `namespace` is where the request is addressed; the document may not name another one."""
         namespace = _place(info, document, namespace)
@@ -73,6 +75,7 @@ class Documents:
         await self.core.enter(call.user, "create", info, namespace, name)
         return await self.registry.create(Target(info, namespace, name), document, call)
 
+    @refuse_unencodable
     async def update(
         self, info: ResourceInfo, document: Document, namespace: str, call: Call, *, subresource: str = ""
     ) -> Record:
@@ -116,6 +119,7 @@ class Documents:
             fresh = metadata.with_meta(document, resourceVersion=None)
             return await self.registry.create(Target(info, namespace, name), fresh, call)
 
+    @refuse_unencodable
     async def patch(
         self, info: ResourceInfo, name: str, namespace: str, patch: Patch, call: Call, *, subresource: str = ""
     ) -> Record:
@@ -135,6 +139,7 @@ class Documents:
 
         return await self.registry.modify(Target(info, namespace, name, subresource), change, call)
 
+    @refuse_unencodable
     async def apply(self, document: Document, call: Call, *, subresource: str = "", force: bool = False) -> Record:
         """Server-side apply: create the object, or make the given fields so and own them."""
         if not isinstance(document.get("apiVersion"), str) or not isinstance(document.get("kind"), str):

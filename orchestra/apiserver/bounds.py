@@ -1,0 +1,32 @@
+"""Documents that nobody can walk or write down: the writer's fault, whichever step finds it out."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeVar
+
+import orjson
+
+from orchestra.errors import BadRequest
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def refuse_unencodable(verb: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    """Have a write raise BadRequest for a document that is nested too deeply or has a value that JSON cannot carry.
+
+    Looking for that beforehand would walk every document once more; so whoever walks it anyway stumbles.
+    """
+
+    @functools.wraps(verb)
+    async def write(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await verb(*args, **kwargs)
+        except RecursionError:
+            raise BadRequest("the object is nested too deeply: exceeded max depth") from None
+        except (orjson.JSONEncodeError, UnicodeEncodeError) as error:
+            raise BadRequest(f"the object cannot be written as JSON: {error}") from error
+
+    return write
