@@ -37,7 +37,9 @@ class Decoder:
         spec = document.get("spec")
         if not isinstance(spec, dict) or not _has_plain_spec(cast("Any", kind)):
             return decode(document, kind)
-        node = spec.get("nodeName") if kind.resource_info.group_kind == "Pod" else None
+        info = kind.resource_info
+        # A caller's own class for Pods, which has no module of ours, need not know nodes.
+        node = spec.get("nodeName") if info.group_kind == "Pod" and info.module else None
         if isinstance(node, str) and node:
             del spec["nodeName"]
         else:
