@@ -61,7 +61,7 @@ def _check_config_map(document: Document, errors: Errors) -> None:
         each_invalid(f"binaryData[{key}]", key, config_key(key), errors)
         size += len(_decoded(binary[key]))
     if size > MAX_DATA_BYTES:
-        errors.append(too_long("", MAX_DATA_BYTES))
+        errors.append(too_long("[]", MAX_DATA_BYTES))  # the root, as Kubernetes writes its path
 
 
 def _check_frozen(new: Document, old: Document, fields: tuple[str, ...], errors: Errors) -> None:
