@@ -21,16 +21,27 @@ MAX_BACKOFF_SECONDS = 300.0
 STABLE_SECONDS = 2 * MAX_BACKOFF_SECONDS
 """A container that fails so long after its last delay began starts again with the first delay."""
 
+FIRST_RETRY_SECONDS = 0.5
+LAST_RETRY_SECONDS = 10.0
+"""Pauses between tries to create a container that lacks something: doubled from the first to the last."""
+
+NOTICE_SECONDS = 1.0
+"""How long a status shows what went wrong (the exit, the failed pull) before it shows the waiting that follows."""
+
 
 @attrs.frozen(kw_only=True)
 class Kill:
-    """End one run of a container: `grace_seconds` None means the Pod's own grace period."""
+    """End one run of a container: `grace_seconds` None means the Pod's own grace period.
+
+    `restart`: it did not do well, and its policy says whether it runs again; `replace`: it does so in any case.
+    """
 
     container_id: str
     name: str
     message: str
     grace_seconds: int | None = None
     restart: bool = False
+    replace: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -42,6 +53,8 @@ class Start:
     init: bool = False
     remove: str = ""
     """A run that was created but never started, to be removed first."""
+    counts: bool = True
+    """Whether this is one more restart in a row, so that the next one waits longer."""
 
 
 @attrs.frozen(kw_only=True)
@@ -49,7 +62,8 @@ class Actions:
     """What to do now, in this order: kill, create the sandbox, start; then look again no later than `wake_at`.
 
     `finish`: everything is over for good; stop the sandbox and report the end. `expired`: the Pod has been active for
-    longer than `spec.activeDeadlineSeconds`. `backing_off` maps containers whose restart is delayed to the delay.
+    longer than `spec.activeDeadlineSeconds`. `backing_off` maps containers whose restart is delayed to the delay in
+    seconds; `pulling_later` are those whose image could not be had and will be asked for again.
     """
 
     kill: tuple[Kill, ...] = ()
@@ -60,6 +74,7 @@ class Actions:
     finish: bool = False
     expired: bool = False
     backing_off: Mapping[str, float] = attrs.field(factory=dict)
+    pulling_later: tuple[str, ...] = ()
 
 
 def next_actions(pod: Pod, observed: ObservedPod, memory: PodMemory, now: datetime) -> Actions:
@@ -70,7 +85,7 @@ def next_actions(pod: Pod, observed: ObservedPod, memory: PodMemory, now: dateti
     if ends is not None and now >= ends:
         return Actions(expired=True)
     if observed.sandbox is None:
-        return _without_sandbox(pod, observed)
+        return _without_sandbox(pod, observed, ends)
     decision = _Decision(pod, observed, memory, now)
     if ends is not None:
         decision.wake(ends)
@@ -81,6 +96,30 @@ def next_actions(pod: Pod, observed: ObservedPod, memory: PodMemory, now: dateti
 def is_sidecar(container: Container) -> bool:
     """Whether an init container is restartable, that is, runs beside the main ones."""
     return container.restart_policy == "Always"
+
+
+def restarts_after(pod: Pod, container: Container, exit_code: int) -> bool:
+    """Whether a container that ended with this exit code is started again.
+
+    Its own rules come first, then its own policy, then the Pod's (v1.Container, restartPolicyRules).
+    """
+    for rule in container.restart_policy_rules:
+        codes = rule.exit_codes
+        if codes is not None and (exit_code in codes.values) is (codes.operator == "In"):
+            return True
+    policy = container.restart_policy or pod.spec.restart_policy or "Always"
+    return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
+
+
+def restarts(pod: Pod, container: Container, run: ObservedContainer) -> bool:
+    """Whether a container whose newest run is over is started again."""
+    return restarts_after(pod, container, run.exit_code)
+
+
+def will_run_again(pod: Pod, container: Container, run: ObservedContainer, memory: PodMemory) -> bool:
+    """Whether the end of `run` is not the end of its container: by policy, or because it was ended to be replaced."""
+    own = memory.of(container.name)
+    return (own.replaced and own.ended_run == run.id) or restarts(pod, container, run)
 
 
 def restart_delay(memory: ContainerMemory, run: ObservedContainer) -> float:
@@ -101,15 +140,17 @@ def note_restart(memory: ContainerMemory, now: datetime) -> None:
     memory.backoff_since = now
 
 
-def note_failed_start(memory: ContainerMemory, now: datetime) -> None:
-    """Let the next try wait longer: called when a start failed before there was a container to run."""
-    memory.hold_seconds = min(max(memory.hold_seconds * 2, INITIAL_BACKOFF_SECONDS), MAX_BACKOFF_SECONDS)
-    memory.hold_since = now
+def note_failed_pull(memory: ContainerMemory, image: str, now: datetime) -> None:
+    """Let the next pull wait longer: 10 seconds, then twice as long each time, up to 5 minutes."""
+    longer = memory.hold_seconds * 2 if memory.hold_image == image else 0.0
+    memory.hold_seconds = min(max(longer, INITIAL_BACKOFF_SECONDS), MAX_BACKOFF_SECONDS)
+    memory.hold_since, memory.hold_image = now, image
 
 
-def _restarts(pod: Pod, container: Container, run: ObservedContainer) -> bool:
-    policy = container.restart_policy or pod.spec.restart_policy or "Always"
-    return policy == "Always" or (policy == "OnFailure" and run.exit_code != 0)
+def note_failed_creation(memory: ContainerMemory, image: str, now: datetime) -> None:
+    """Let the next try wait: what was missing may appear any moment, so the pauses stay short."""
+    memory.hold_seconds = min(max(memory.hold_seconds * 2, FIRST_RETRY_SECONDS), LAST_RETRY_SECONDS)
+    memory.hold_since, memory.hold_image = now, image
 
 
 def _deadline(pod: Pod, memory: PodMemory) -> datetime | None:
@@ -119,15 +160,15 @@ def _deadline(pod: Pod, memory: PodMemory) -> datetime | None:
     return memory.start_time + timedelta(seconds=seconds)
 
 
-def _without_sandbox(pod: Pod, observed: ObservedPod) -> Actions:
+def _without_sandbox(pod: Pod, observed: ObservedPod, deadline: datetime | None) -> Actions:
     """A Pod needs a sandbox, first or again, unless nothing in it would run any more."""
     attempt = observed.sandboxes[0].attempt + 1 if observed.sandboxes else 0
     kills = tuple(Kill(container_id=c.id, name=c.name, message="") for c in observed.running)
-    if attempt and not _anything_left(pod, observed):
-        return Actions(kill=kills, finish=not kills)
     if kills:
-        return Actions(kill=kills)
-    return Actions(create_sandbox=True, sandbox_attempt=attempt)
+        return Actions(kill=kills, wake_at=deadline)
+    if attempt and not _anything_left(pod, observed):
+        return Actions(finish=True)
+    return Actions(create_sandbox=True, sandbox_attempt=attempt, wake_at=deadline)
 
 
 def _anything_left(pod: Pod, observed: ObservedPod) -> bool:
@@ -135,7 +176,7 @@ def _anything_left(pod: Pod, observed: ObservedPod) -> bool:
     runs = [(c, observed.latest(c.name)) for c in pod.spec.containers]
     if pod.spec.restart_policy == "Never" and any(run is not None for _, run in runs):
         return False
-    return any(run is None or _restarts(pod, container, run) for container, run in runs)
+    return any(run is None or restarts(pod, container, run) for container, run in runs)
 
 
 class _Decision:
@@ -153,6 +194,7 @@ class _Decision:
         self.wake_at: datetime | None = None
         self.finish = False
         self.backing_off: dict[str, float] = {}
+        self.pulling_later: list[str] = []
 
     def actions(self) -> Actions:
         return Actions(
@@ -161,6 +203,7 @@ class _Decision:
             wake_at=self.wake_at,
             finish=self.finish,
             backing_off=self.backing_off,
+            pulling_later=tuple(self.pulling_later),
         )
 
     def decide(self) -> None:
@@ -202,10 +245,10 @@ class _Decision:
         """Run an init container to its success; say whether it has come."""
         if run is not None and run.state is ContainerState.RUNNING:
             return False
-        if run is not None and run.state is ContainerState.EXITED:
+        if run is not None and run.over:
             if run.exit_code == 0:
                 return True
-            if self.pod.spec.restart_policy == "Never":
+            if not restarts(self.pod, container, run):
                 self._end_sidecars()
                 return False
         self._begin(container, init=True)
@@ -217,7 +260,7 @@ class _Decision:
         if run is not None and run.state is ContainerState.RUNNING:
             self._kill_if_unwanted(container, run)
             return True
-        if run is not None and run.state is ContainerState.EXITED and not _restarts(self.pod, container, run):
+        if run is not None and run.over and not will_run_again(self.pod, container, run, self.memory):
             return False
         self._begin(container, init=False)
         return True
@@ -226,7 +269,7 @@ class _Decision:
         memory = self.memory.of(container.name)
         if run.image and container.image and run.hash and run.hash != container_hash(container):
             text = f"Container {container.name} definition changed, will be restarted"
-            self.kill.append(Kill(container_id=run.id, name=container.name, message=text, restart=True))
+            self.kill.append(Kill(container_id=run.id, name=container.name, message=text, replace=True))
         elif memory.unhealthy and memory.probed_run == run.id:
             self.kill.append(
                 Kill(
@@ -241,25 +284,53 @@ class _Decision:
     def _begin(self, container: Container, *, init: bool) -> None:
         """Start the next run of a container, now or when its delay is over."""
         run = self.observed.latest(container.name)
-        memory = self.memory.of(container.name)
-        if memory.hold_since is not None:
-            due = memory.hold_since + timedelta(seconds=memory.hold_seconds)
-            if due > self.now:
-                self.wake(due)
-                return
+        if self._is_held(container):
+            return
         if run is None:
-            self.start.append(Start(name=container.name, attempt=0, init=init))
+            self.start.append(Start(name=container.name, attempt=_first_attempt(self.pod, container), init=init))
             return
         if run.state is ContainerState.CREATED:
             self.start.append(Start(name=container.name, attempt=run.attempt, init=init, remove=run.id))
             return
-        delay = restart_delay(memory, run)
-        due = (run.finished_at or run.created_at) + timedelta(seconds=delay)
+        start = Start(name=container.name, attempt=run.attempt + 1, init=init)
+        memory = self.memory.of(container.name)
+        failed: ObservedContainer | None = run
+        if memory.ended_run == run.id:
+            # The agent ended it itself: not this end but the one before counts as a failure of the container.
+            failed = next(iter(self.observed.runs(container.name)[1:]), None)
+        if failed is None:
+            self.start.append(attrs.evolve(start, counts=False))
+            return
+        ended = failed.finished_at or failed.created_at
+        delay = restart_delay(memory, failed)
+        due = ended + timedelta(seconds=delay)
         if delay and due > self.now:
-            self.backing_off[container.name] = delay
+            if self._is_noticed(run.finished_at or run.created_at):
+                self.backing_off[container.name] = delay
             self.wake(due)
             return
-        self.start.append(Start(name=container.name, attempt=run.attempt + 1, init=init))
+        self.start.append(start)
+
+    def _is_held(self, container: Container) -> bool:
+        """Say whether a start that failed lately is not to be tried again yet."""
+        memory = self.memory.of(container.name)
+        if memory.hold_since is None or memory.hold_image != container.image:
+            return False
+        due = memory.hold_since + timedelta(seconds=memory.hold_seconds)
+        if due <= self.now:
+            return False
+        waiting = memory.waiting
+        if waiting is not None and waiting.reason == "ErrImagePull" and self._is_noticed(memory.hold_since):
+            self.pulling_later.append(container.name)
+        self.wake(due)
+        return True
+
+    def _is_noticed(self, since: datetime) -> bool:
+        """Say whether a failure has been shown for long enough."""
+        seen = since + timedelta(seconds=NOTICE_SECONDS)
+        if seen > self.now:
+            self.wake(seen)
+        return seen <= self.now
 
     def _end_sidecars(self) -> None:
         """Main containers are over: end the sidecars, the last one first, and then the Pod."""
@@ -274,6 +345,14 @@ class _Decision:
 
     def wake(self, when: datetime) -> None:
         self.wake_at = when if self.wake_at is None else min(self.wake_at, when)
+
+
+def _first_attempt(pod: Pod, container: Container) -> int:
+    """Number the first run that the runtime will know: it follows those that were reported of an earlier runtime."""
+    for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):
+        if status.name == container.name and status.container_id:
+            return status.restart_count + 1
+    return 0
 
 
 def container_hash(container: Container) -> str:

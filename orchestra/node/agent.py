@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -16,22 +17,22 @@ from orchestra._proto.cri.v1 import api_pb2 as pb
 from orchestra._stop import cancel_at, orderly_stop
 from orchestra.api.core import Node, Pod, Service, Taint
 from orchestra.api.quantity import Quantity
-from orchestra.client.interface import LogOptions
 from orchestra.controller.interface import Change, Surroundings
 from orchestra.cri import ProcessRuntime, Runtime
-from orchestra.errors import BadRequest, RuntimeServiceError
+from orchestra.errors import RuntimeServiceError
+from orchestra.node.admission import refuse
 from orchestra.node.context import NodeContext
-from orchestra.node.logs import read_log
-from orchestra.node.model import POD_UID_LABEL, ContainerState
+from orchestra.node.model import GRACE_ANNOTATION, POD_UID_LABEL, Refusal
 from orchestra.node.probes import NodeProber, Prober
 from orchestra.node.registration import Heartbeat, NodeFacts, host_capacity, system_info
-from orchestra.node.starting import log_directory
+from orchestra.node.rotation import ROTATE_SECONDS, full_logs, rotate
+from orchestra.node.serving import NodeLogs
 from orchestra.node.stopping import grace_of, stop_all
 from orchestra.node.volumes import Volumes
 from orchestra.node.worker import PodWorker
 
-RELIST_SECONDS = 10.0
-"""How often every worker looks at the runtime even when it told of nothing: a lost event costs no more."""
+RELIST_SECONDS = 60.0
+"""How often the runtime is asked for everything even when it told of nothing: a lost event costs no more."""
 
 MAX_STOP_SECONDS = 120.0
 """The longest that a clean stop waits for containers; what runs then is killed."""
@@ -93,7 +94,7 @@ class NodeAgent:
                     group.start_soon(cancel_at, stop, group.cancel_scope)
                     registered = await heartbeat.register()
                     await stack.enter_async_context(
-                        surroundings.client.serve_node(self.name, _Logs(node, self._workers))
+                        surroundings.client.serve_node(self.name, NodeLogs(node, self._workers))
                     )
                     await self._start(group, surroundings, node, heartbeat, registered)
                     task_status.started()
@@ -112,6 +113,7 @@ class NodeAgent:
             address=self._address,
             info=system_info(f"{version.runtime_name}://{version.runtime_version}", "orchestra"),
         )
+        heartbeat = Heartbeat(surroundings.client, surroundings.clock, facts, self._log)
         node = NodeContext(
             name=self.name,
             host_ip=self._address,
@@ -126,8 +128,14 @@ class NodeAgent:
             services=surroundings.informers.informer(Service).lister,
             allocatable=self._capacity,
             log=self._log,
+            admit=lambda pod: self._refusal(heartbeat, pod),
         )
-        return node, Heartbeat(surroundings.client, surroundings.clock, facts, self._log)
+        return node, heartbeat
+
+    def _refusal(self, heartbeat: Heartbeat, pod: Pod) -> Refusal | None:
+        uid = pod.metadata.uid
+        others = (w.pod for w in self._workers.values() if w.takes_room and w.pod.metadata.uid != uid)
+        return refuse(pod, heartbeat.node, others, self._capacity)
 
     async def _start(
         self,
@@ -142,19 +150,22 @@ class NodeAgent:
         pods = surroundings.informers.informer(Pod, field_selector=f"spec.nodeName={self.name}")
         await pods.wait_synced()
         await surroundings.informers.informer(Service).wait_synced()
-        await self._remove_orphans(node, {pod.metadata.uid for pod in pods.lister.list()})
+        found = await self._sort_out(group, node, {pod.metadata.uid for pod in pods.lister.list()})
 
         def changed(changes: tuple[Change[Pod], ...]) -> None:
-            for change in changes:
-                self._pod_changed(group, node, change)
+            for change in sorted(changes, key=lambda change: _created(change.object)):
+                self._pod_changed(group, node, change, found)
 
         unsubscribe = pods.subscribe(changed)
         group.start_soon(_call_when_cancelled, unsubscribe)
         group.start_soon(heartbeat.run, registered)
         group.start_soon(self._follow_runtime, node)
         group.start_soon(self._relist, node)
+        group.start_soon(self._rotate_logs, node)
 
-    def _pod_changed(self, group: TaskGroup, node: NodeContext, change: Change[Pod]) -> None:
+    def _pod_changed(
+        self, group: TaskGroup, node: NodeContext, change: Change[Pod], found: dict[str, list[str]]
+    ) -> None:
         """Give a Pod its worker, or tell the worker what is new. A Pod that was made anew is another Pod."""
         old, new = change.old, change.new
         if old is not None and (new is None or new.metadata.uid != old.metadata.uid):
@@ -166,7 +177,7 @@ class NodeAgent:
             return
         worker = self._workers.get(new.metadata.uid)
         if worker is None:
-            worker = self._workers[new.metadata.uid] = PodWorker(node, new)
+            worker = self._workers[new.metadata.uid] = PodWorker(node, new, found.pop(new.metadata.uid, ()))
             group.start_soon(self._work, worker)
         else:
             worker.update(new)
@@ -201,17 +212,36 @@ class NodeAgent:
         heartbeat.set_not_ready("")
         await heartbeat.write_status()
 
-    async def _remove_orphans(self, node: NodeContext, wanted: set[str]) -> None:
-        """End what runs for Pods that the server does not know (any more), and remove what they left on disk."""
-        listed = await node.runtime.list_pod_sandbox(pb.ListPodSandboxRequest())
-        for sandbox in listed.items:
-            if sandbox.metadata.uid not in wanted:
-                self._log.info("orphaned pod removed", pod=f"{sandbox.metadata.namespace}/{sandbox.metadata.name}")
-                await node.runtime.stop_pod_sandbox(pb.StopPodSandboxRequest(pod_sandbox_id=sandbox.id))
-                await node.runtime.remove_pod_sandbox(pb.RemovePodSandboxRequest(pod_sandbox_id=sandbox.id))
+    async def _sort_out(self, group: TaskGroup, node: NodeContext, wanted: set[str]) -> dict[str, list[str]]:
+        """Return the sandboxes of the Pods of this node by uid, the newest first.
+
+        What runs for Pods that the server does not know (any more) is ended, and what they left on disk removed.
+        """
+        found: dict[str, list[str]] = {}
+        for sandbox in (await node.runtime.list_pod_sandbox(pb.ListPodSandboxRequest())).items:
+            if sandbox.metadata.uid in wanted:
+                found.setdefault(sandbox.metadata.uid, []).append(sandbox.id)
+            else:
+                group.start_soon(self._remove_orphan, node, sandbox)
         for uid in node.volumes.known():
             if uid not in wanted:
                 node.volumes.remove(uid)
+        return found
+
+    async def _remove_orphan(self, node: NodeContext, sandbox: pb.PodSandbox) -> None:
+        """End a sandbox whose Pod is gone, within the grace period that its containers were started with."""
+        self._log.info("orphaned pod removed", pod=f"{sandbox.metadata.namespace}/{sandbox.metadata.name}")
+        try:
+            listed = pb.ListContainersRequest(filter=pb.ContainerFilter(pod_sandbox_id=sandbox.id))
+            async with anyio.create_task_group() as group:
+                for item in (await node.runtime.list_containers(listed)).containers:
+                    grace = int(item.annotations.get(GRACE_ANNOTATION) or 0)
+                    request = pb.StopContainerRequest(container_id=item.id, timeout=min(grace, int(MAX_STOP_SECONDS)))
+                    group.start_soon(node.runtime.stop_container, request)
+            await node.runtime.stop_pod_sandbox(pb.StopPodSandboxRequest(pod_sandbox_id=sandbox.id))
+            await node.runtime.remove_pod_sandbox(pb.RemovePodSandboxRequest(pod_sandbox_id=sandbox.id))
+        except* RuntimeServiceError as errors:
+            self._log.warning("orphaned pod not removed", error=str(errors.exceptions[0]))
 
     async def _follow_runtime(self, node: NodeContext) -> None:
         """Wake the worker of every container that something happened to."""
@@ -221,27 +251,41 @@ class NodeAgent:
                     worker = self._workers.get(event.pod_sandbox_status.metadata.uid)
                     if worker is not None:
                         worker.wake()
-                        worker.publish()
             except RuntimeServiceError as error:
-                # Workers look for themselves every RELIST_SECONDS, so events are an acceleration, not a need.
+                # Events are an acceleration: what was missed is found by looking.
                 self._log.warning("container events interrupted", error=str(error))
-                for worker in self._workers.values():
-                    worker.wake()
             await anyio.sleep(1.0)
+            for worker in self._workers.values():
+                worker.look_everywhere()
 
     async def _relist(self, node: NodeContext) -> None:
         """Wake the workers whose containers are not what they were when last looked at."""
         while True:
             await anyio.sleep(RELIST_SECONDS)
-            held = await node.runtime.list_containers(pb.ListContainersRequest())
+            try:
+                held = await node.runtime.list_containers(pb.ListContainersRequest())
+            except RuntimeServiceError as error:
+                self._log.warning("runtime not listed", error=str(error))
+                continue
             seen: dict[str, set[tuple[str, int]]] = {}
             for container in held.containers:
                 seen.setdefault(container.labels.get(POD_UID_LABEL, ""), set()).add((container.id, container.state))
             for uid, worker in self._workers.items():
                 known = {(run.id, run.state.value) for run in worker.observed.containers}
                 if known != seen.get(uid, set()):
-                    worker.wake()
-                    worker.publish()
+                    worker.look_everywhere()
+
+    async def _rotate_logs(self, node: NodeContext) -> None:
+        """Begin new files for logs that have become too large."""
+        root = Path(node.log_root)
+        while True:
+            await anyio.sleep(ROTATE_SECONDS)
+            running = (run for worker in self._workers.values() for run in worker.observed.running if run.log_path)
+            for container_id, path in full_logs(root, ((run.id, run.log_path) for run in running)):
+                try:
+                    await rotate(node.runtime, container_id, path, node.clock.now())
+                except (RuntimeServiceError, OSError) as error:
+                    self._log.warning("container log not rotated", path=str(path), error=str(error))
 
     async def _stop_containers(self, node: NodeContext) -> None:
         """End every container within the grace period of its Pod."""
@@ -251,11 +295,19 @@ class NodeAgent:
                     group.start_soon(_stop_pod, node, worker)
 
 
+def _created(pod: Pod) -> tuple[datetime, str]:
+    meta = pod.metadata
+    return meta.creation_timestamp or datetime.min.replace(tzinfo=UTC), f"{meta.namespace}/{meta.name}"
+
+
 async def _stop_pod(node: NodeContext, worker: PodWorker) -> None:
-    await worker.observe()
-    await stop_all(node, worker.pod, worker.observed, grace_of(worker.pod))
-    for sandbox in worker.observed.sandboxes:
-        await node.runtime.stop_pod_sandbox(pb.StopPodSandboxRequest(pod_sandbox_id=sandbox.id))
+    try:
+        await worker.observe()
+        await stop_all(node, worker.pod, worker.observed.running, worker.memory.ip, grace_of(worker.pod))
+        for sandbox in worker.observed.sandboxes:
+            await node.runtime.stop_pod_sandbox(pb.StopPodSandboxRequest(pod_sandbox_id=sandbox.id))
+    except RuntimeServiceError as error:
+        node.log.warning("containers not stopped", pod=worker.pod.key, error=str(error))
 
 
 async def _call_when_cancelled(function: Callable[[], None]) -> None:
@@ -263,44 +315,3 @@ async def _call_when_cancelled(function: Callable[[], None]) -> None:
         await anyio.sleep_forever()
     finally:
         function()
-
-
-class _Logs:
-    """Answers the server's questions for logs."""
-
-    def __init__(self, node: NodeContext, workers: Mapping[str, PodWorker]) -> None:
-        self._node = node
-        self._workers = workers
-
-    async def logs(self, namespace: str, pod: str, options: LogOptions) -> AsyncIterator[bytes]:
-        """Yield chunks of a container's log; raises BadRequest when it has none yet."""
-        worker = self._worker(namespace, pod)
-        name = options.container
-        runs = worker.observed.runs(name)
-        if options.previous:
-            runs = runs[1:]
-            if not runs:
-                raise BadRequest(f'previous terminated container "{name}" in pod "{pod}" not found')
-        if not runs:
-            waiting = worker.memory.of(name).waiting
-            reason = waiting.reason if waiting else "ContainerCreating"
-            raise BadRequest(f'container "{name}" in pod "{pod}" is waiting to start: {reason}')
-        run = runs[0]
-        path = Path(log_directory(self._node, worker.pod)) / name / f"{run.attempt}.log"
-        if not path.exists():
-            yield f"unable to retrieve container logs for {self._node.runtime_name}://{run.id}".encode()
-            return
-
-        def still_running() -> bool:
-            latest = next((c for c in worker.observed.containers if c.id == run.id), None)
-            return latest is not None and latest.state is ContainerState.RUNNING
-
-        async for chunk in read_log(path, options, self._node.clock.now(), still_running):
-            yield chunk
-
-    def _worker(self, namespace: str, pod: str) -> PodWorker:
-        for worker in self._workers.values():
-            meta = worker.pod.metadata
-            if (meta.namespace, meta.name) == (namespace, pod):
-                return worker
-        raise BadRequest(f'pod "{pod}" in namespace "{namespace}" is not on node {self._node.name}')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import attrs
 
@@ -16,6 +16,7 @@ from orchestra.controller.interface import Events, Lister
 from orchestra.cri import Runtime
 from orchestra.errors import NotFound
 from orchestra.node.environment import Place, Sources
+from orchestra.node.model import Refusal
 from orchestra.node.probes import Prober
 from orchestra.node.volumes import Volumes
 
@@ -37,6 +38,8 @@ class NodeContext:
     services: Lister[Service]
     allocatable: Mapping[str, Quantity]
     log: Logger
+    admit: Callable[[Pod], Refusal | None]
+    """Says why the node does not take a Pod on; a Pod that it takes on counts as present from then on."""
 
     def place(self, ip: str) -> Place:
         """Return where a Pod with address `ip` runs."""

@@ -127,16 +127,9 @@ def _from_source(source: object, sources: Sources) -> Iterable[tuple[str, str]]:
     return ()
 
 
-def secret_bytes(secret: Secret, key: str) -> bytes:
-    """Return one decoded value of a Secret."""
-    import base64
-
-    return base64.b64decode(secret.data[key])
-
-
 def secret_text(secret: Secret, key: str) -> str:
     """Return one value of a Secret as an environment holds it."""
-    return secret_bytes(secret, key).decode("utf-8", "surrogateescape")
+    return secret.data[key].decode("utf-8", "surrogateescape")
 
 
 def _value(

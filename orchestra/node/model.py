@@ -12,6 +12,7 @@ from enum import Enum
 import attrs
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
+from orchestra.api.core import ContainerUser, LinuxContainerUser
 
 POD_NAME_LABEL = "io.kubernetes.pod.name"
 POD_NAMESPACE_LABEL = "io.kubernetes.pod.namespace"
@@ -50,11 +51,12 @@ class ObservedContainer:
     image_id: str = ""
     hash: str = ""
     log_path: str = ""
+    user: ContainerUser | None = None
 
     @property
-    def failed(self) -> bool:
-        """Whether it ended in any way but well."""
-        return self.state is not ContainerState.RUNNING and self.exit_code != 0
+    def over(self) -> bool:
+        """Whether it has run and ended."""
+        return self.state in (ContainerState.EXITED, ContainerState.UNKNOWN)
 
 
 @attrs.frozen(kw_only=True)
@@ -102,17 +104,38 @@ class Waiting:
     message: str = ""
 
 
+@attrs.frozen
+class Refusal:
+    """Why the node refuses a Pod or ends it early, in the words of the Pod's status.
+
+    `admitted`: the Pod had been taken on, and what became of its containers is told as well.
+    """
+
+    reason: str
+    message: str
+    admitted: bool
+
+
 @attrs.define(kw_only=True)
 class ContainerMemory:
     """What the agent remembers of one container beyond its runs."""
 
     waiting: Waiting | None = None
+    """Why the newest try to start it failed, until one succeeds."""
     backoff_seconds: float = 0.0
     """The delay after the newest failure; 0 before the first."""
     backoff_since: datetime | None = None
+    announced_backoff: bool = False
+    """Whether an Event has told of the present delay."""
+    ended_run: str = ""
+    """The run (container id) that the agent ended so that another one follows it."""
+    replaced: bool = False
+    """Whether `ended_run` is followed by another one whatever the restart policy says: the definition has changed."""
     hold_seconds: float = 0.0
     """How long no new start is tried after one that failed before the container existed (pull, configuration)."""
     hold_since: datetime | None = None
+    hold_image: str = ""
+    """The image that was asked for then; with another one the next try is immediate."""
     ready: bool | None = None
     """What the readiness probe says; None without one, or before its first answer."""
     started: bool | None = None
@@ -133,8 +156,9 @@ class PodMemory:
     ip: str = ""
     finished: bool = False
     """All containers are over for good and the sandbox is stopped."""
-    rejected: Waiting | None = None
-    """Why the node refuses the Pod or ended it early (a Pod-level reason and message)."""
+    reported_end: bool = False
+    """An earlier agent had brought the Pod to its end."""
+    refusal: Refusal | None = None
 
     def of(self, name: str) -> ContainerMemory:
         """Return the memory of a container, a new one when there is none."""
@@ -166,7 +190,14 @@ def observe_container(status: pb.ContainerStatus, sandbox_id: str) -> ObservedCo
         image_id=status.image_id or status.image_ref,
         hash=status.annotations.get(CONTAINER_HASH_ANNOTATION, ""),
         log_path=status.log_path,
+        user=_user(status.user) if status.HasField("user") else None,
     )
+
+
+def _user(user: pb.ContainerUser) -> ContainerUser:
+    linux = user.linux
+    groups = tuple(linux.supplemental_groups)
+    return ContainerUser(linux=LinuxContainerUser(uid=linux.uid, gid=linux.gid, supplemental_groups=groups))
 
 
 def observe_sandbox(status: pb.PodSandboxStatus) -> ObservedSandbox:

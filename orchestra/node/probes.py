@@ -1,32 +1,31 @@
 """Probes: is a container up, alive, ready?
 
-`ProbeState` decides from one result after the other (pure); `Prober` asks one question of a running container;
-`ProbeWorker` asks again and again while a run of a container lasts.
+`ProbeState` decides from one result after the other (pure); a `Prober` asks one question of a running container;
+`keep_probing` asks again and again while a run of a container lasts.
 """
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
 import anyio
 import attrs
-from anyio.abc import ByteStream
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
 from orchestra.api.core import Container, HTTPGetAction, Pod, Probe
 from orchestra.clock import Clock
-from orchestra.cri import Runtime
+from orchestra.cri import Probing, Runtime
 from orchestra.errors import RuntimeServiceError
-from orchestra.node import http
+from orchestra.node import asking, http
 
 
 class Verdict(Enum):
-    """What one probe said; UNKNOWN means that the question could not be asked."""
+    """What one probe said: WARNING is a success with a remark, UNKNOWN a question that could not be asked."""
 
     SUCCESS = "success"
+    WARNING = "warning"
     FAILURE = "failure"
     UNKNOWN = "unknown"
 
@@ -39,10 +38,20 @@ class ProbeResult:
     output: str = ""
 
 
-class Prober(Protocol):
-    """Asks one question of a running container."""
+@attrs.frozen(kw_only=True)
+class ProbeTarget:
+    """The run of a container that is asked, and the address of its Pod."""
 
-    async def probe(self, pod: Pod, container: Container, probe: Probe, container_id: str, ip: str) -> ProbeResult:
+    pod: Pod
+    container: Container
+    container_id: str
+    ip: str
+
+
+class Prober(Protocol):
+    """Asks one question of a running container; `kind` is `startup`, `liveness` or `readiness`."""
+
+    async def probe(self, target: ProbeTarget, probe: Probe, kind: str) -> ProbeResult:
         """Return the answer within the probe's timeout."""
         ...
 
@@ -60,51 +69,52 @@ class ProbeState:
         """Return True or False when this result settles the question, None when it is still open."""
         if verdict is Verdict.UNKNOWN:
             return None
-        if verdict is Verdict.SUCCESS:
+        if verdict is not Verdict.FAILURE:
             self.successes, self.failures = self.successes + 1, 0
             return True if self.successes >= self.success_threshold else None
         self.successes, self.failures = 0, self.failures + 1
         return False if self.failures >= self.failure_threshold else None
 
 
-def probe_port(container: Container, port: int | str) -> int:
-    """Return the number of a port that a probe or hook names; raises ValueError when the container has none so."""
-    if isinstance(port, int):
-        return port
-    if port.isdigit():
-        return int(port)
-    for declared in container.ports:
-        if declared.name == port:
-            return declared.container_port
-    raise ValueError(f"couldn't find port: {port} in container {container.name}")
-
-
 class NodeProber:
-    """Probes for real: commands through the runtime, HTTP and TCP over the network."""
+    """Probes for real: commands through the runtime, HTTP and TCP over the network.
+
+    A runtime whose containers have no network answers for them itself (`orchestra.cri.Probing`).
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._own = runtime if isinstance(runtime, Probing) else None
 
-    async def probe(self, pod: Pod, container: Container, probe: Probe, container_id: str, ip: str) -> ProbeResult:
+    async def probe(self, target: ProbeTarget, probe: Probe, kind: str) -> ProbeResult:
         """Return the answer within the probe's timeout."""
         timeout = probe.timeout_seconds or 1
+        if probe.exec is not None:
+            return await self._command(list(probe.exec.command), target.container_id, timeout)
         try:
-            if probe.exec is not None:
-                return await self._command(list(probe.exec.command), container_id, timeout)
-            with anyio.fail_after(timeout):
-                if probe.http_get is not None:
-                    return await http_probe(container, probe.http_get, ip)
-                if probe.tcp_socket is not None:
-                    port = probe_port(container, probe.tcp_socket.port)
-                    async with await anyio.connect_tcp(probe.tcp_socket.host or ip, port):
-                        return ProbeResult(Verdict.SUCCESS)
-        except TimeoutError:
-            return ProbeResult(Verdict.FAILURE, f"probe timed out after {timeout}s")
-        except http.HTTP_ERRORS as error:
-            return ProbeResult(Verdict.FAILURE, _network_error(error))
-        except ValueError as error:
+            if probe.http_get is not None:
+                asking.port_number(target.container, probe.http_get.port)
+            elif probe.tcp_socket is not None:
+                asking.port_number(target.container, probe.tcp_socket.port)
+            if self._own is not None:
+                return await self._ask_runtime(self._own, target.container_id, kind)
+            if probe.http_get is not None:
+                return await _http(target, probe.http_get, timeout)
+            if probe.tcp_socket is not None:
+                await asking.connect(target.container, probe.tcp_socket, target.ip, timeout)
+                return ProbeResult(Verdict.SUCCESS)
+        except asking.NoAnswer as error:
+            return ProbeResult(Verdict.FAILURE, str(error))
+        except asking.BadPort as error:
             return ProbeResult(Verdict.UNKNOWN, str(error))
         return ProbeResult(Verdict.UNKNOWN, "this kind of probe is not supported by the node")
+
+    async def _ask_runtime(self, runtime: Probing, container_id: str, kind: str) -> ProbeResult:
+        try:
+            problem = await runtime.probe(container_id, kind)
+        except RuntimeServiceError as error:
+            return ProbeResult(Verdict.UNKNOWN, rpc_text(error))
+        return ProbeResult(Verdict.FAILURE, problem) if problem else ProbeResult(Verdict.SUCCESS)
 
     async def _command(self, command: list[str], container_id: str, timeout: int) -> ProbeResult:
         request = pb.ExecSyncRequest(container_id=container_id, cmd=command, timeout=timeout)
@@ -112,72 +122,36 @@ class NodeProber:
             answer = await self._runtime.exec_sync(request)
         except RuntimeServiceError as error:
             if error.code == "DeadlineExceeded":
-                return ProbeResult(Verdict.FAILURE, f'command "{" ".join(command)}" timed out')
-            return ProbeResult(Verdict.UNKNOWN, error.message)
+                text = f'command timed out: "{" ".join(command)}" timed out after {timeout}s'
+                return ProbeResult(Verdict.FAILURE, text)
+            return ProbeResult(Verdict.UNKNOWN, rpc_text(error))
         output = (answer.stdout + answer.stderr)[: http.MAX_BODY_BYTES].decode("utf-8", "replace")
         return ProbeResult(Verdict.FAILURE if answer.exit_code else Verdict.SUCCESS, output)
 
 
-def _network_error(error: BaseException) -> str:
-    cause = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    if isinstance(cause, ConnectionRefusedError):
-        return "connect: connection refused"
-    if isinstance(cause, anyio.EndOfStream):
-        return "EOF"
-    return str(cause) or type(cause).__name__
+async def _http(target: ProbeTarget, action: HTTPGetAction, timeout_seconds: int) -> ProbeResult:
+    answer = await asking.get(target.container, action, target.ip, timeout_seconds)
+    if answer.elsewhere:
+        return ProbeResult(Verdict.WARNING, f"Probe terminated redirects, Response body: {answer.body}")
+    if answer.good:
+        return ProbeResult(Verdict.SUCCESS, answer.body)
+    return ProbeResult(Verdict.FAILURE, f"HTTP probe failed with statuscode: {answer.status}")
 
 
-async def http_probe(container: Container, action: HTTPGetAction, ip: str) -> ProbeResult:
-    """GET what `action` says; every status from 200 to 399 is a success."""
-    status, body = await http_get(container, action, ip)
-    if 200 <= status < 400:
-        return ProbeResult(Verdict.SUCCESS, body)
-    return ProbeResult(Verdict.FAILURE, f"HTTP probe failed with statuscode: {status}")
-
-
-async def http_get(container: Container, action: HTTPGetAction, ip: str) -> tuple[int, str]:
-    """Send one HTTP request and return status and the beginning of the body.
-
-    Certificates are not verified: the caller asks for life, not for identity (Kubernetes does the same).
-    """
-    host, port = action.host or ip, probe_port(container, action.port)
-    headers = {"Host": f"{host}:{port}", "User-Agent": "kube-probe/1.36", "Accept": "*/*", "Connection": "close"}
-    for header in action.http_headers:
-        headers = {k: v for k, v in headers.items() if k.lower() != header.name.lower()} | {header.name: header.value}
-    secure = (action.scheme or "HTTP").upper() == "HTTPS"
-    async with await _connect(host, port, secure=secure) as stream:
-        return await http.get(stream, action.path or "/", headers)
-
-
-async def _connect(host: str, port: int, *, secure: bool) -> ByteStream:
-    if secure:
-        return await anyio.connect_tcp(host, port, ssl_context=_unverified(), tls_standard_compatible=False)
-    return await anyio.connect_tcp(host, port)
-
-
-def _unverified() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-@attrs.frozen(kw_only=True)
-class ProbeTarget:
-    """The run of a container that is probed: `current` gives the Pod's newest state, `ip` its address."""
-
-    pod: Pod
-    container: Container
-    container_id: str
-    ip: str
+def rpc_text(error: RuntimeServiceError) -> str:
+    """Return an error of the runtime in the words that a kubelet passes on."""
+    return f"rpc error: code = {error.code} desc = {error.message}"
 
 
 async def keep_probing(
-    prober: Prober, target: ProbeTarget, probe: Probe, clock: Clock, report: Callable[[bool, ProbeResult], bool]
+    prober: Prober,
+    target: ProbeTarget,
+    probe: Probe,
+    kind: str,
+    clock: Clock,
+    report: Callable[[bool, ProbeResult], bool],
 ) -> None:
-    """Probe until `report`, which gets every settled answer and every failure on the way, returns False.
+    """Probe until `report`, which gets every answer, returns False.
 
     `report(settled, result)`: `settled` says that a threshold has been reached. Probing begins after the initial
     delay, at once when there is none, and goes on every period.
@@ -187,7 +161,7 @@ async def keep_probing(
     period = probe.period_seconds or 10
     while True:
         began = clock.monotonic()
-        result = await prober.probe(target.pod, target.container, probe, target.container_id, target.ip)
+        result = await prober.probe(target, probe, kind)
         settled = state.note(result.verdict) is not None
         if not report(settled, result):
             return

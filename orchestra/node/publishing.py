@@ -15,6 +15,9 @@ from orchestra.node.status import StatusInput, pod_status
 if TYPE_CHECKING:
     from orchestra.node.worker import PodWorker
 
+GATHER_SECONDS = 0.01
+"""How long a write waits for more changes: what happens at once is told at once."""
+
 RETRY = Backoff(initial_seconds=0.1, factor=2.0, max_seconds=10.0, jitter=0.2)
 
 
@@ -25,19 +28,24 @@ class StatusWriter:
         self._worker = worker
         self._wanted = anyio.Event()
         self._writing = anyio.Lock()
+        self._newest: PodStatus | None = None
 
     def request(self) -> None:
         """Ask for a write soon; several requests become one write."""
         self._wanted.set()
+
+    def is_own(self, status: PodStatus) -> bool:
+        """Say whether a status is the one that was written last."""
+        return self._newest is not None and status == self._newest
 
     async def run(self) -> None:
         """Write until cancelled."""
         failures = 0
         while True:
             await self._wanted.wait()
+            await anyio.sleep(GATHER_SECONDS)
             self._wanted = anyio.Event()
             try:
-                await self._worker.observe()
                 await self.write()
                 failures = 0
             except APIError as error:
@@ -51,7 +59,7 @@ class StatusWriter:
         async with self._writing:
             while True:
                 pod = self._worker.pod
-                status = self._status(pod)
+                status = self._newest = self._status(pod)
                 if status == pod.status:
                     return
                 try:
@@ -84,8 +92,8 @@ class StatusWriter:
 
     def _status(self, pod: Pod) -> PodStatus:
         worker = self._worker
-        if worker.memory.finished and not worker.observed.containers and pod.status.phase in {"Succeeded", "Failed"}:
-            return pod.status
+        if worker.memory.reported_end and not worker.observed.containers:
+            return pod.status  # an end that was reported before this agent began, of containers that are gone
         return pod_status(
             StatusInput(
                 pod=pod,

@@ -150,6 +150,8 @@ class Heartbeat:
         self._log = log
         self._not_ready = ""
         self._lease: Lease | None = None
+        self.node = node_object(facts)
+        """The Node as it was last read or written."""
         self.changed = anyio.Event()
 
     def set_not_ready(self, message: str) -> None:
@@ -180,9 +182,10 @@ class Heartbeat:
             node = await self._client.get(Node, self._facts.name)
             status = node_status(self._facts, node.status, self._ready(), self._clock.now())
             try:
-                return await self._client.update(attrs.evolve(node, status=status), subresource="status")
+                self.node = await self._client.update(attrs.evolve(node, status=status), subresource="status")
             except Conflict:
                 continue
+            return self.node
 
     def _ready(self) -> tuple[str, str, str, str]:
         return ("Ready", "False", "KubeletNotReady", self._not_ready) if self._not_ready else _READY

@@ -10,69 +10,79 @@ from orchestra.errors import RuntimeServiceError
 from orchestra.node.actions import is_sidecar
 from orchestra.node.context import NodeContext
 from orchestra.node.hooks import HookError, run_hook
-from orchestra.node.model import ObservedContainer, ObservedPod
-from orchestra.node.starting import container_named, field_path
+from orchestra.node.model import ObservedContainer
+from orchestra.node.naming import container_named, field_path, has_container
+from orchestra.node.probes import ProbeTarget
 
 MINIMUM_GRACE_SECONDS = 2
-"""What a container gets between its signal and the kill when its preStop hook has used up the grace period."""
+"""What a container gets between its signal and the kill in any case, so that a well-behaved one is not killed."""
 
 
 def grace_of(pod: Pod) -> int:
-    """Return the grace period that is in force for a Pod: that of its deletion, or its own."""
-    meta = pod.metadata
-    if meta.deletion_grace_period_seconds is not None:
-        return meta.deletion_grace_period_seconds
+    """Return the grace period that is in force for a Pod: that of its deletion, or its own; at least one second.
+
+    A forced deletion (0) takes the object away at once, but leaves the containers the Pod's own grace period.
+    """
     own = pod.spec.termination_grace_period_seconds
-    return 30 if own is None else own
+    return max(pod.metadata.deletion_grace_period_seconds or (30 if own is None else own), 1)
 
 
-async def stop_run(
-    node: NodeContext, pod: Pod, run: ObservedContainer, grace_seconds: int, message: str, ip: str = ""
-) -> None:
+async def stop_run(node: NodeContext, target: ProbeTarget, grace_seconds: int, message: str) -> None:
     """End one run of a container: event, preStop hook and signal within the grace period, then the kill.
 
     A runtime that does not answer is left to the next try; what it says goes into an event.
     """
-    names = {c.name for c in (*pod.spec.init_containers, *pod.spec.containers)}
-    container = container_named(pod, run.name) if run.name in names else None
-    field = field_path(pod, container) if container else ""
+    pod, container = target.pod, target.container
+    field = field_path(pod, container)
     if message:
         node.events.normal(pod, "Killing", message, field_path=field)
     began = node.clock.monotonic()
-    hook = container.lifecycle.pre_stop if container and container.lifecycle else None
-    if container is not None and hook is not None and grace_seconds > 0:
+    hook = container.lifecycle.pre_stop if container.lifecycle else None
+    if hook is not None and grace_seconds > 0:
         with anyio.move_on_after(grace_seconds) as scope:
             try:
-                await run_hook(node.runtime, container, hook, run.id, ip)
+                await run_hook(node.runtime, target, hook, "preStop")
             except HookError:
                 node.events.warning(pod, "FailedPreStopHook", "PreStopHook failed", field_path=field)
         if scope.cancelled_caught:
             node.events.warning(pod, "FailedPreStopHook", "PreStopHook failed", field_path=field)
-        grace_seconds = max(int(grace_seconds - (node.clock.monotonic() - began)), MINIMUM_GRACE_SECONDS)
+    left = max(int(grace_seconds - (node.clock.monotonic() - began)), MINIMUM_GRACE_SECONDS)
+    await stop_container(node, pod, target.container_id, left, field)
+
+
+async def stop_container(node: NodeContext, pod: Pod, container_id: str, grace_seconds: int, field: str) -> None:
+    """Send the signal, and kill after the grace period."""
     try:
-        await node.runtime.stop_container(pb.StopContainerRequest(container_id=run.id, timeout=grace_seconds))
+        await node.runtime.stop_container(pb.StopContainerRequest(container_id=container_id, timeout=grace_seconds))
     except RuntimeServiceError as error:
         node.events.warning(pod, "FailedKillPod", f"error killing container: {error.message}", field_path=field)
 
 
-async def stop_all(node: NodeContext, pod: Pod, observed: ObservedPod, grace_seconds: int) -> None:
-    """End every container of a Pod: the main ones together, then the sidecars, the last one first.
+async def stop_all(
+    node: NodeContext, pod: Pod, running: tuple[ObservedContainer, ...], ip: str, grace_seconds: int
+) -> None:
+    """End containers of a Pod: the main ones together, then the sidecars, the last one first.
 
     All of it shares one grace period; the events come at once, as a kubelet's do.
     """
-    sidecars = [c.name for c in pod.spec.init_containers if is_sidecar(c)]
-    running = {run.name: run for run in observed.running}
-    for name in running:
-        known = any(c.name == name for c in (*pod.spec.init_containers, *pod.spec.containers))
-        field = field_path(pod, container_named(pod, name)) if known else ""
-        node.events.normal(pod, "Killing", f"Stopping container {name}", field_path=field)
+    known = {run.name: run for run in running if has_container(pod, run.name)}
+    strangers = [run for run in running if run.name not in known]
+    sidecars = [c for c in pod.spec.init_containers if is_sidecar(c) and c.name in known]
+    order = [c for c in (*pod.spec.init_containers, *pod.spec.containers) if c.name in known]
+    for container in order:
+        field = field_path(pod, container)
+        node.events.normal(pod, "Killing", f"Stopping container {container.name}", field_path=field)
+
+    def target(name: str) -> ProbeTarget:
+        return ProbeTarget(pod=pod, container=container_named(pod, name), container_id=known[name].id, ip=ip)
+
     deadline = node.clock.monotonic() + grace_seconds
-    ip = observed.sandboxes[0].ip if observed.sandboxes else ""
     async with anyio.create_task_group() as group:
-        for name, run in running.items():
-            if name not in sidecars:
-                group.start_soon(stop_run, node, pod, run, grace_seconds, "", ip)
-    for name in reversed(sidecars):
-        if name in running:
-            left = max(int(deadline - node.clock.monotonic()), 0 if grace_seconds == 0 else MINIMUM_GRACE_SECONDS)
-            await stop_run(node, pod, running[name], left, "", ip)
+        for run in strangers:
+            group.start_soon(stop_container, node, pod, run.id, grace_seconds, "")
+        for container in order:
+            if container not in sidecars:
+                group.start_soon(stop_run, node, target(container.name), grace_seconds, "")
+    for container in reversed(sidecars):
+        left = max(int(deadline - node.clock.monotonic()), MINIMUM_GRACE_SECONDS)
+        await stop_run(node, target(container.name), left, "")

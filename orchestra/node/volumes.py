@@ -19,7 +19,7 @@ from orchestra._proto.cri.v1 import api_pb2 as pb
 from orchestra.api.core import Container, KeyToPath, Pod, Volume
 from orchestra.errors import OrchestraError
 from orchestra.node.downward import field_value, resource_value
-from orchestra.node.environment import ContainerConfigError, Place, Sources, expand, secret_bytes
+from orchestra.node.environment import ContainerConfigError, Place, Sources, expand
 
 _DEFAULT_MODE = 0o644
 _HOST_PATH_KINDS = {
@@ -29,6 +29,11 @@ _HOST_PATH_KINDS = {
     "CharDevice": stat.S_ISCHR,
     "BlockDevice": stat.S_ISBLK,
 }
+
+
+def refreshes(pod: Pod) -> bool:
+    """Whether a Pod has volumes whose contents follow API objects."""
+    return any(v.config_map or v.secret or v.projected or v.downward_api for v in pod.spec.volumes)
 
 
 class MountError(OrchestraError):
@@ -53,18 +58,18 @@ class Volumes:
         """Return where everything of one Pod lies."""
         return self._pods / uid
 
-    def prepare(self, pod: Pod, sources: Sources, place: Place) -> dict[str, Path]:
-        """Make the volumes of a Pod, or bring them up to date; return their host paths by name.
-
-        Raises MountError naming the volume that cannot be had.
-        """
-        result: dict[str, Path] = {}
+    def prepare(self, pod: Pod, sources: Sources, place: Place) -> None:
+        """Make the volumes of a Pod, or bring them up to date; raises MountError naming one that cannot be had."""
         for volume in pod.spec.volumes:
             try:
-                result[volume.name] = self._prepare(pod, volume, sources, place)
+                self._prepare(pod, volume, sources, place)
             except (ContainerConfigError, OSError) as error:
                 raise MountError(f'MountVolume.SetUp failed for volume "{volume.name}" : {error}') from error
-        return result
+
+    def paths(self, pod: Pod) -> dict[str, Path]:
+        """Return the host paths of a Pod's volumes by name, as `prepare` made them."""
+        own = self.pod_directory(pod.metadata.uid) / "volumes"
+        return {v.name: Path(v.host_path.path) if v.host_path is not None else own / v.name for v in pod.spec.volumes}
 
     def remove(self, uid: str) -> None:
         """Remove everything of a Pod; nothing is left to follow out of the directory."""
@@ -74,19 +79,19 @@ class Volumes:
         """Return the uids of the Pods that have a directory."""
         return tuple(sorted(entry.name for entry in self._pods.iterdir())) if self._pods.is_dir() else ()
 
-    def _prepare(self, pod: Pod, volume: Volume, sources: Sources, place: Place) -> Path:
+    def _prepare(self, pod: Pod, volume: Volume, sources: Sources, place: Place) -> None:
         if volume.host_path is not None:
-            return _host_path(volume.host_path.path, volume.host_path.type or "")
+            _check_host_path(volume.host_path.path, volume.host_path.type or "")
+            return
         directory = self.pod_directory(pod.metadata.uid) / "volumes" / volume.name
         directory.mkdir(parents=True, exist_ok=True)
         if volume.empty_dir is not None:
             directory.chmod(0o777)
-            return directory
+            return
         files = _files(pod, volume, sources, place)
         if files is None:
             raise ContainerConfigError("this kind of volume is not supported by the node")
         _write_atomically(directory, files)
-        return directory
 
 
 def container_mounts(
@@ -115,7 +120,7 @@ def _inside(base: Path, relative: str) -> Path:
     return path
 
 
-def _host_path(path: str, kind: str) -> Path:
+def _check_host_path(path: str, kind: str) -> None:
     host = Path(path)
     if kind == "DirectoryOrCreate":
         host.mkdir(parents=True, exist_ok=True, mode=0o755)
@@ -126,7 +131,6 @@ def _host_path(path: str, kind: str) -> Path:
         raise ContainerConfigError(
             f"hostPath type check failed: {path} is not a {kind.removesuffix('OrCreate').lower()}"
         )
-    return host
 
 
 def _files(pod: Pod, volume: Volume, sources: Sources, place: Place) -> dict[str, File] | None:
@@ -160,10 +164,8 @@ def _config_map(source: object, pod: Pod, sources: Sources, mode: int | None) ->
         if getattr(source, "optional", None):
             return {}
         raise ContainerConfigError(f'configmap "{name}" not found')
-    import base64
-
     contents = {key: value.encode() for key, value in found.data.items()}
-    contents |= {key: base64.b64decode(value) for key, value in found.binary_data.items()}
+    contents |= found.binary_data
     return _project(contents, source, mode, "configmap references non-existent config key: {}")
 
 
@@ -173,8 +175,7 @@ def _secret(source: object, name: str, pod: Pod, sources: Sources, mode: int | N
         if getattr(source, "optional", None):
             return {}
         raise ContainerConfigError(f'secret "{name}" not found')
-    contents = {key: secret_bytes(found, key) for key in found.data}
-    return _project(contents, source, mode, "references non-existent secret key: {}")
+    return _project(found.data, source, mode, "references non-existent secret key: {}")
 
 
 def _project(contents: Mapping[str, bytes], source: object, mode: int | None, missing: str) -> dict[str, File]:

@@ -2,14 +2,17 @@
 
 Everything about a Pod happens in its worker's task group: the loop of steps, the writer of its status, its probes and
 the containers that are being killed. A step never runs twice at once; anything that may have changed something wakes
-the loop.
+the loop, and a Pod at rest costs nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import anyio
+import attrs
 from anyio.abc import TaskGroup
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
@@ -20,15 +23,20 @@ from orchestra.errors import APIError, Conflict, NotFound, RuntimeServiceError
 from orchestra.node.actions import Actions, Kill, Start, next_actions
 from orchestra.node.configs import sandbox_config
 from orchestra.node.context import NodeContext
-from orchestra.node.model import ObservedContainer, ObservedPod, PodMemory, Waiting
+from orchestra.node.model import ObservedContainer, ObservedPod, PodMemory, Refusal
+from orchestra.node.naming import container_named, has_container
 from orchestra.node.observing import Observer
+from orchestra.node.probes import ProbeTarget
 from orchestra.node.probing import PodProbes
 from orchestra.node.publishing import StatusWriter
-from orchestra.node.starting import container_named, field_path, log_directory, start_container
+from orchestra.node.starting import log_directory, start_container
 from orchestra.node.stopping import grace_of, stop_all, stop_run
+from orchestra.node.telling import announce_delays
+from orchestra.node.termination import message_file, read_message, wants_message
+from orchestra.node.volumes import MountError, refreshes
 
-RESYNC_SECONDS = 60.0
-"""A Pod is looked at this often even when nothing seems to happen; volumes are brought up to date then."""
+REFRESH_SECONDS = 60.0
+"""How often volumes are brought up to date with the objects that they show."""
 
 KEPT_RUNS = 2
 """How many runs of a container are kept for `lastState` and `logs --previous`."""
@@ -36,32 +44,55 @@ KEPT_RUNS = 2
 RETRY = Backoff(initial_seconds=0.5, factor=2.0, max_seconds=30.0, jitter=0.2)
 """Pause after a step that failed because the server or the runtime did not answer."""
 
+MOUNT_RETRY = Backoff(initial_seconds=0.5, factor=2.0, max_seconds=10.0, jitter=0.0)
+"""Pause after volumes could not be set up."""
+
+EXPIRED = "Pod was active on the node longer than the specified deadline"
+
 
 class PodWorker:
-    """Owns one Pod on one node."""
+    """Owns one Pod on one node; `sandboxes` are those that the runtime had of it before."""
 
-    def __init__(self, node: NodeContext, pod: Pod) -> None:
+    def __init__(self, node: NodeContext, pod: Pod, sandboxes: Iterable[str] = ()) -> None:
         self.node = node
         self.pod = pod
         self.memory = PodMemory()
+        known = tuple(sandboxes)
         if pod.status.start_time is not None:
             self.memory.start_time = pod.status.start_time
             self.memory.ip = pod.status.pod_ip
-        self.memory.finished = pod.status.phase in {"Succeeded", "Failed"}
+        self.memory.finished = self.memory.reported_end = pod.status.phase in {"Succeeded", "Failed"} and not known
+        self.admitted = bool(known) or self.memory.finished
         self.observed = ObservedPod()
         self._gone = False
-        self._killing: set[str] = set()
+        self._over = False
+        self._killing: dict[str, anyio.Event] = {}
         self._wake = anyio.Event()
-        self._observer = Observer(node.runtime, pod.metadata.uid)
+        self._observer = Observer(node.runtime, pod.metadata.uid, known, self._complete)
         self._status = StatusWriter(self)
         self._probes = PodProbes(self)
-        self._announced: set[str] = set()
+        self._refreshed_at: datetime | None = None
+        self._mount_failures = 0
+
+    @property
+    def takes_room(self) -> bool:
+        """Whether the Pod's requests and ports count on this node."""
+        return self.admitted and not self.memory.finished
 
     def update(self, pod: Pod) -> None:
         """Take a newer state of the Pod."""
-        if int(pod.metadata.resource_version or 0) >= int(self.pod.metadata.resource_version or 0):
-            self.pod = pod
+        old, new = self.pod.metadata, pod.metadata
+        if int(new.resource_version or 0) < int(old.resource_version or 0):
+            return
+        self.pod = pod
+        if (new.generation, new.deletion_grace_period_seconds, new.deletion_timestamp) != (
+            old.generation,
+            old.deletion_grace_period_seconds,
+            old.deletion_timestamp,
+        ) or (new.finalizers != old.finalizers and new.deletion_timestamp is not None):
             self.wake()
+        elif not self._status.is_own(pod.status):
+            self.publish()
 
     def lose(self) -> None:
         """The Pod is gone from the server: end what runs and forget it."""
@@ -72,6 +103,11 @@ class PodWorker:
         """Look again: something may have changed."""
         self._wake.set()
 
+    def look_everywhere(self) -> None:
+        """Look again, and take nothing that was known of the runtime for granted."""
+        self._observer.distrust()
+        self.wake()
+
     def publish(self) -> None:
         """Report the status again, if it has changed."""
         self._status.request()
@@ -81,21 +117,23 @@ class PodWorker:
         async with anyio.create_task_group() as group:
             group.start_soon(self._status.run)
             failures = 0
-            while True:
+            while not self._over:
                 self._wake = anyio.Event()
+                pause: float | None = None
                 try:
                     wake_at = await self._step(group)
                     failures = 0
+                    if wake_at is not None:
+                        pause = max((wake_at - self.node.clock.now()).total_seconds(), 0)
                 except (APIError, RuntimeServiceError) as error:
                     # The server or the runtime is away: what was done is observed again after a pause.
                     failures += 1
                     pause = RETRY.delay_seconds(failures, self.node.clock.random)
-                    wake_at = self.node.clock.now() + timedelta(seconds=pause)
+                    self._observer.distrust()
                     self.node.log.warning("pod step failed", pod=self.pod.key, error=str(error), failures=failures)
-                if wake_at is None:
-                    break
-                with anyio.move_on_after(max((wake_at - self.node.clock.now()).total_seconds(), 0)):
-                    await self._wake.wait()
+                if not self._over:
+                    with anyio.move_on_after(pause):
+                        await self._wake.wait()
             group.cancel_scope.cancel()
 
     async def observe(self) -> None:
@@ -105,132 +143,180 @@ class PodWorker:
             self.memory.ip = self.observed.sandboxes[0].ip
 
     async def _step(self, group: TaskGroup) -> datetime | None:
-        """Do what is to be done now; return when to look again, or None when the Pod is gone."""
+        """Do what is to be done now; return when to look again, None for only when something has changed."""
         await self.observe()
         now = self.node.clock.now()
         if self._gone:
-            await self._end(0 if self.pod.metadata.deletion_timestamp is None else grace_of(self.pod))
+            await self._end()
             await self._forget()
             return None
         if self.pod.metadata.deletion_timestamp is not None:
-            return await self._delete()
+            await self._delete()
+            return None
+        if not self.admitted:
+            self._admit()
         if self.memory.start_time is None:
             self.memory.start_time = now
         self.publish()
-        if self.memory.rejected is not None:
-            if not self.memory.finished:
-                await self._finish()
-            return now + timedelta(seconds=RESYNC_SECONDS)
+        if self.memory.finished:
+            return None
+        if self.memory.refusal is not None:
+            await self._finish()
+            return None
         actions = next_actions(self.pod, self.observed, self.memory, now)
-        again = await self._act(group, actions)
+        refresh_at = await self._refresh(now)
+        again_at = await self._act(group, actions)
         self._probes.sync(group)
         self.publish()
-        resync = now + timedelta(seconds=RESYNC_SECONDS)
-        return now if again else min(actions.wake_at or resync, resync)
+        return min((time for time in (again_at, actions.wake_at, refresh_at) if time is not None), default=None)
 
-    async def _act(self, group: TaskGroup, actions: Actions) -> bool:
-        """Carry out one set of actions; say whether to look again at once."""
-        self._announce_backoff(actions)
+    def _admit(self) -> None:
+        """Ask once whether the node takes the Pod on."""
+        self.admitted = True
+        refusal = self.node.admit(self.pod)
+        if refusal is None:
+            return
+        self.node.events.warning(self.pod, refusal.reason, refusal.message)
+        self.memory.refusal = attrs.evolve(refusal, message=f"Pod was rejected: {refusal.message}")
+        self.memory.finished = True
+
+    async def _act(self, group: TaskGroup, actions: Actions) -> datetime | None:
+        """Carry out one set of actions; return when to look at what came of them."""
+        now = self.node.clock.now()
+        announce_delays(self.node, self.pod, self.memory, actions)
         if actions.expired:
-            text = "Pod was active on the node longer than the specified deadline"
-            self.node.events.normal(self.pod, "DeadlineExceeded", text)
-            self.memory.rejected = Waiting("DeadlineExceeded", text)
-            return True
+            self.node.events.normal(self.pod, "DeadlineExceeded", EXPIRED)
+            self.memory.refusal = Refusal("DeadlineExceeded", EXPIRED, admitted=True)
+            return now
         for kill in actions.kill:
             self._kill(group, kill)
         if actions.create_sandbox:
             return await self._create_sandbox(actions.sandbox_attempt)
         for start in actions.start:
-            sandbox = self.observed.sandbox
-            if sandbox is not None and self.pod.metadata.deletion_timestamp is None and not self._gone:
-                memory = self.memory.of(start.name)
-                self._announced.discard(start.name)
-                await start_container(self.node, self.pod, start, sandbox, memory)
-                await self._remove_old_runs(start)
-                self.publish()
+            await self._start(start)
         if actions.finish and not self._killing:
             await self._finish()
-        return bool(actions.start)
+        return now if actions.start else None
 
-    def _announce_backoff(self, actions: Actions) -> None:
-        meta = self.pod.metadata
-        for name, delay in actions.backing_off.items():
-            pod_name = f"{meta.name}_{meta.namespace}({meta.uid})"
-            text = f"back-off {go_duration(delay)} restarting failed container={name} pod={pod_name}"
-            self.memory.of(name).waiting = Waiting("CrashLoopBackOff", text)
-            if name not in self._announced:
-                self._announced.add(name)
-                field = field_path(self.pod, container_named(self.pod, name))
-                event = f"Back-off restarting failed container {name} in pod {pod_name}"
-                self.node.events.warning(self.pod, "BackOff", event, field_path=field)
-        for name, memory in self.memory.containers.items():
-            waiting = memory.waiting
-            if waiting is not None and waiting.reason == "ErrImagePull" and memory.hold_since is not None:
-                image = container_named(self.pod, name).image
-                memory.waiting = Waiting("ImagePullBackOff", f'Back-off pulling image "{image}"')
-                field = field_path(self.pod, container_named(self.pod, name))
-                self.node.events.normal(self.pod, "BackOff", f'Back-off pulling image "{image}"', field_path=field)
+    async def _start(self, start: Start) -> None:
+        sandbox = self.observed.sandbox
+        if sandbox is None or self._gone or self.pod.metadata.deletion_timestamp is not None:
+            return
+        await start_container(self.node, self.pod, start, sandbox, self.memory.of(start.name))
+        for run in self.observed.runs(start.name):
+            # Runs that nothing shows any more go, so that a crash loop does not fill the disk.
+            if run.attempt <= start.attempt - KEPT_RUNS:
+                await self.node.runtime.remove_container(pb.RemoveContainerRequest(container_id=run.id))
 
     def _kill(self, group: TaskGroup, kill: Kill) -> None:
         run = next((c for c in self.observed.running if c.id == kill.container_id), None)
         if run is None or run.id in self._killing:
             return
-        self._killing.add(run.id)
+        self._killing[run.id] = anyio.Event()
+        container = container_named(self.pod, run.name)
+        memory = self.memory.of(run.name)
+        if kill.restart or kill.replace:
+            memory.ended_run, memory.replaced = run.id, kill.replace
         grace = grace_of(self.pod) if kill.grace_seconds is None else kill.grace_seconds
-        policy = container_named(self.pod, run.name).restart_policy or self.pod.spec.restart_policy
+        policy = container.restart_policy or self.pod.spec.restart_policy
         stays_down = kill.restart and policy == "Never"
-        group.start_soon(self._killed, run, grace, f"Stopping container {run.name}" if stays_down else kill.message)
+        target = ProbeTarget(pod=self.pod, container=container, container_id=run.id, ip=self.memory.ip)
+        message = f"Stopping container {run.name}" if stays_down else kill.message
+        group.start_soon(self._killed, target, grace, message)
 
-    async def _killed(self, run: ObservedContainer, grace: int, message: str) -> None:
+    async def _killed(self, target: ProbeTarget, grace: int, message: str) -> None:
         try:
-            await stop_run(self.node, self.pod, run, grace, message, self.memory.ip)
+            await stop_run(self.node, target, grace, message)
         finally:
-            self._killing.discard(run.id)
+            self._killing.pop(target.container_id).set()
             self.wake()
 
-    async def _create_sandbox(self, attempt: int) -> bool:
+    async def _create_sandbox(self, attempt: int) -> datetime:
+        now = self.node.clock.now()
         if attempt:
             text = "Pod sandbox changed, it will be killed and re-created."
             self.node.events.normal(self.pod, "SandboxChanged", text)
+        if not await self._prepare_volumes():
+            self._mount_failures += 1
+            return now + timedelta(seconds=MOUNT_RETRY.delay_seconds(self._mount_failures, self.node.clock.random))
+        self._mount_failures = 0
         config = sandbox_config(self.pod, attempt, log_directory(self.node, self.pod))
         try:
-            await self.node.runtime.run_pod_sandbox(pb.RunPodSandboxRequest(config=config))
+            answer = await self.node.runtime.run_pod_sandbox(pb.RunPodSandboxRequest(config=config))
         except RuntimeServiceError as error:
             text = f"Failed to create pod sandbox: {error.message}"
             self.node.events.warning(self.pod, "FailedCreatePodSandBox", text)
             raise
+        self._observer.expect(answer.pod_sandbox_id)
+        return now
+
+    async def _prepare_volumes(self) -> bool:
+        """Set up the Pod's volumes or bring them up to date; say whether all are there."""
+        self._refreshed_at = self.node.clock.now()
+        if not self.pod.spec.volumes:
+            return True
+        sources = await self.node.sources(self.pod)
+        try:
+            self.node.volumes.prepare(self.pod, sources, self.node.place(self.memory.ip))
+        except MountError as error:
+            self.node.events.warning(self.pod, "FailedMount", str(error))
+            return False
         return True
 
-    async def _remove_old_runs(self, start: Start) -> None:
-        """Forget runs that nothing shows any more, so that a crash loop does not fill the disk."""
-        for run in self.observed.runs(start.name):
-            if run.attempt <= start.attempt - KEPT_RUNS:
-                await self.node.runtime.remove_container(pb.RemoveContainerRequest(container_id=run.id))
+    async def _refresh(self, now: datetime) -> datetime | None:
+        """Bring volumes up to date now and then; return when they are due again."""
+        if self.observed.sandbox is None or not refreshes(self.pod):
+            return None
+        due = timedelta(seconds=REFRESH_SECONDS)
+        if self._refreshed_at is None or now - self._refreshed_at >= due:
+            await self._prepare_volumes()
+        return (self._refreshed_at or now) + due
+
+    def _complete(self, run: ObservedContainer) -> ObservedContainer:
+        """Add to a run that is over what it said of its own end."""
+        if not has_container(self.pod, run.name):
+            return run
+        container = container_named(self.pod, run.name)
+        if not wants_message(container):
+            return run
+        file = message_file(self.node.volumes.pod_directory(self.pod.metadata.uid), run.name, run.attempt)
+        log = Path(log_directory(self.node, self.pod)) / run.name / f"{run.attempt}.log"
+        own = read_message(self.pod, container, file, log, run.exit_code)
+        return attrs.evolve(run, message=": ".join(text for text in (run.message, own) if text))
 
     async def _finish(self) -> None:
         """Bring a Pod that has come to its end to rest: stop its sandbox, then report the end."""
-        await self._end(grace_of(self.pod))
+        await self._end()
+        self._probes.end_all()
         self.memory.finished = True
         self.publish()
 
-    async def _end(self, grace_seconds: int) -> None:
+    async def _end(self) -> None:
         """End every container and stop the sandboxes."""
-        self._probes.stop(keep_readiness=self.pod.metadata.deletion_timestamp is not None)
+        self._probes.end_health()
         await self.observe()
-        if self.observed.running:
-            self.publish()
-            await stop_all(self.node, self.pod, self.observed, grace_seconds)
+        ending = tuple(run for run in self.observed.running if run.id not in self._killing)
+        if ending:
+            await stop_all(self.node, self.pod, ending, self.memory.ip, grace_of(self.pod))
+        for ended in tuple(self._killing.values()):
+            await ended.wait()
         for sandbox in self.observed.sandboxes:
             if sandbox.ready:
                 await self.node.runtime.stop_pod_sandbox(pb.StopPodSandboxRequest(pod_sandbox_id=sandbox.id))
         await self.observe()
 
-    async def _delete(self) -> datetime | None:
+    async def _delete(self) -> None:
         """End a Pod that is being deleted, report its end, and let the server forget it."""
-        await self._end(grace_of(self.pod))
-        self.memory.finished = True
+        if self.memory.start_time is None:
+            self.memory.start_time = self.node.clock.now()
+        if not self.memory.finished:
+            self.publish()
+            await self._end()
+            self._probes.end_all()
+            self.memory.finished = True
         if not self._gone:
             await self._status.write()
+        if not self._gone:
             meta = self.pod.metadata
             options = DeleteOptions(grace_period_seconds=0, preconditions=Preconditions(uid=meta.uid))
             try:
@@ -239,19 +325,12 @@ class PodWorker:
                 self._gone = True
             else:
                 self._gone = deleted.gone
-        if not self._gone:  # a finalizer keeps the object: nothing is left to do here but to wait for its end
-            return self.node.clock.now() + timedelta(seconds=RESYNC_SECONDS)
-        await self._forget()
-        return None
+        if self._gone:  # else a finalizer keeps the object: nothing is left to do here but to wait for its end
+            await self._forget()
 
     async def _forget(self) -> None:
         """Remove everything that the node keeps of the Pod."""
         for sandbox in self.observed.sandboxes:
             await self.node.runtime.remove_pod_sandbox(pb.RemovePodSandboxRequest(pod_sandbox_id=sandbox.id))
         self.node.volumes.remove(self.pod.metadata.uid)
-
-
-def go_duration(seconds: float) -> str:
-    """Return whole seconds as Go writes a duration: `10s`, `1m20s`, `5m0s`."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+        self._over = True
