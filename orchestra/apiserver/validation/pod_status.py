@@ -65,21 +65,27 @@ def _check_transitions(status: Document, was: Document, spec: Document, errors: 
         policy = "Never" if field == "ephemeralContainerStatuses" else spec.get("restartPolicy")
         if policy == "Always" or not was.get(field):
             continue
-        restarting = {
-            container.get("name")
-            for container in spec.get(kind) or ()
-            if kind == "initContainers" and container.get("restartPolicy") == "Always"
-        }
+        containers = {container.get("name"): container for container in spec.get(kind) or ()}
         for index, before in enumerate(was[field]):
             ended = (before.get("state") or {}).get("terminated")
-            if ended is None or before.get("name") in restarting:
+            if ended is None:
                 continue
-            if ended.get("exitCode") and policy == "OnFailure":
+            if _restarts(containers.get(before.get("name")) or {}, policy, ended.get("exitCode") or 0):
                 continue
             for now in status.get(field) or ():
                 if now.get("name") == before.get("name") and (now.get("state") or {}).get("terminated") is None:
                     detail = "may not be transitioned to non-terminated state"
                     errors.append(forbidden(f"status.{field}[{index}].state", detail))
+
+
+def _restarts(container: Document, policy: str | None, exit_code: int) -> bool:
+    """Say whether a container is started again after this exit: by a rule, by its own policy, or by the Pod's."""
+    for rule in container.get("restartPolicyRules") or ():
+        codes = rule.get("exitCodes") or {}
+        if (exit_code in (codes.get("values") or ())) is (codes.get("operator") == "In"):
+            return True
+    policy = container.get("restartPolicy") or policy
+    return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
 
 
 def _check_claim_statuses(statuses: Sequence[Document], spec: Document, errors: Errors) -> None:
