@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from orchestra.api.core import Pod, Taint, Toleration
+from orchestra.api.core import Pod, Taint
 from orchestra.api.rules.taints import tolerates
+
+if TYPE_CHECKING:
+    from orchestra.api.core import Toleration
 
 
 def evicting_taints(taints: Iterable[Taint]) -> tuple[Taint, ...]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from functools import cached_property, lru_cache
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import attrs
 
-from orchestra.api.core.affinity import NodeSelectorTerm, PodAffinity, PodAffinityTerm, PodAntiAffinity, Toleration
 from orchestra.api.core.pod import Pod, PodSpec
 from orchestra.api.selectors import NOTHING, Operator, Requirement, Selector, label_selector
 from orchestra.scheduler.resources import Requests, requests_of
+
+if TYPE_CHECKING:
+    from orchestra.api.core.affinity import NodeSelectorTerm, PodAffinity, PodAffinityTerm, PodAntiAffinity, Toleration
 
 DEFAULT_SCHEDULER: Final = "default-scheduler"
 """The name that Pods without `spec.schedulerName` ask for."""

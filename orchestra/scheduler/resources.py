@@ -6,14 +6,16 @@ The sums are those of `orchestra.api.rules.resources`, shared with quotas and th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from orchestra.api.core.container import Container
 from orchestra.api.core.pod import Pod, PodSpec
 from orchestra.api.quantity import Quantity
 from orchestra.api.rules.resources import pod_requests
+
+if TYPE_CHECKING:
+    from orchestra.api.core.container import Container
 
 CPU: Final = "cpu"
 MEMORY: Final = "memory"

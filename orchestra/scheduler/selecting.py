@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestra.api.core.affinity import NodeSelectorRequirement, NodeSelectorTerm
 from orchestra.api.rules.taints import untolerated
 from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.view import Nodes
+
+if TYPE_CHECKING:
+    from orchestra.api.core.affinity import NodeSelectorRequirement, NodeSelectorTerm
 
 Mask = NDArray[np.bool_]
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from attrs import frozen
 
-from orchestra.api.core.probe import Lifecycle, Probe
-from orchestra.api.core.reference import (
-    ConfigMapKeySelector,
-    FileKeySelector,
-    ObjectFieldSelector,
-    ResourceFieldSelector,
-    SecretKeySelector,
-)
-from orchestra.api.core.resources import ContainerResizePolicy, ResourceRequirements
-from orchestra.api.core.security import SecurityContext
+from orchestra.api.core.resources import ResourceRequirements
 from orchestra.api.object import Struct, declared, freeze_fields, int32, list_map, list_set, omit_empty
+
+if TYPE_CHECKING:
+    from orchestra.api.core.probe import Lifecycle, Probe
+    from orchestra.api.core.reference import (
+        ConfigMapKeySelector,
+        FileKeySelector,
+        ObjectFieldSelector,
+        ResourceFieldSelector,
+        SecretKeySelector,
+    )
+    from orchestra.api.core.resources import ContainerResizePolicy
+    from orchestra.api.core.security import SecurityContext
 
 
 @frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)

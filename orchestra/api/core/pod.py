@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from orchestra.api import builtin
-from orchestra.api.core.affinity import Affinity, Toleration, TopologySpreadConstraint
-from orchestra.api.core.container import Container, EphemeralContainer
-from orchestra.api.core.reference import LocalObjectReference
-from orchestra.api.core.resources import ResourceRequirements
-from orchestra.api.core.security import PodSecurityContext
 from orchestra.api.core.status import PodStatus
-from orchestra.api.core.volume import Volume
 from orchestra.api.frozen import ABSENT_MAP
 from orchestra.api.object import (
     Object,
@@ -28,6 +23,14 @@ from orchestra.api.object import (
     wire,
 )
 from orchestra.api.quantity import Quantity
+
+if TYPE_CHECKING:
+    from orchestra.api.core.affinity import Affinity, Toleration, TopologySpreadConstraint
+    from orchestra.api.core.container import Container, EphemeralContainer
+    from orchestra.api.core.reference import LocalObjectReference
+    from orchestra.api.core.resources import ResourceRequirements
+    from orchestra.api.core.security import PodSecurityContext
+    from orchestra.api.core.volume import Volume
 
 
 @frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)

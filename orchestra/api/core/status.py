@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from orchestra.api.core.resources import ResourceRequirements
 from orchestra.api.frozen import ABSENT_MAP
 from orchestra.api.object import Struct, declared, freeze_fields, int32, list_map, list_set, omit_empty
 from orchestra.api.quantity import Quantity
+
+if TYPE_CHECKING:
+    from orchestra.api.core.resources import ResourceRequirements
 
 
 @frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)

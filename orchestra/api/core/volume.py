@@ -3,43 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from orchestra.api.core.reference import (
-    LocalObjectReference,
-    ObjectFieldSelector,
-    ResourceFieldSelector,
-    TypedLocalObjectReference,
-    TypedObjectReference,
-)
 from orchestra.api.core.resources import VolumeResourceRequirements
-from orchestra.api.core.volume_network import (
-    AWSElasticBlockStoreVolumeSource,
-    AzureDiskVolumeSource,
-    AzureFileVolumeSource,
-    CephFSVolumeSource,
-    CinderVolumeSource,
-    FCVolumeSource,
-    FlexVolumeSource,
-    FlockerVolumeSource,
-    GCEPersistentDiskVolumeSource,
-    GitRepoVolumeSource,
-    GlusterfsVolumeSource,
-    ISCSIVolumeSource,
-    NFSVolumeSource,
-    PhotonPersistentDiskVolumeSource,
-    PortworxVolumeSource,
-    QuobyteVolumeSource,
-    RBDVolumeSource,
-    ScaleIOVolumeSource,
-    StorageOSVolumeSource,
-    VsphereVirtualDiskVolumeSource,
-)
 from orchestra.api.frozen import ABSENT_MAP
 from orchestra.api.meta import LabelSelector
 from orchestra.api.object import ObjectMeta, Struct, declared, freeze_fields, int32, omit_empty
 from orchestra.api.quantity import Quantity
+
+if TYPE_CHECKING:
+    from orchestra.api.core.reference import (
+        LocalObjectReference,
+        ObjectFieldSelector,
+        ResourceFieldSelector,
+        TypedLocalObjectReference,
+        TypedObjectReference,
+    )
+    from orchestra.api.core.volume_network import (
+        AWSElasticBlockStoreVolumeSource,
+        AzureDiskVolumeSource,
+        AzureFileVolumeSource,
+        CephFSVolumeSource,
+        CinderVolumeSource,
+        FCVolumeSource,
+        FlexVolumeSource,
+        FlockerVolumeSource,
+        GCEPersistentDiskVolumeSource,
+        GitRepoVolumeSource,
+        GlusterfsVolumeSource,
+        ISCSIVolumeSource,
+        NFSVolumeSource,
+        PhotonPersistentDiskVolumeSource,
+        PortworxVolumeSource,
+        QuobyteVolumeSource,
+        RBDVolumeSource,
+        ScaleIOVolumeSource,
+        StorageOSVolumeSource,
+        VsphereVirtualDiskVolumeSource,
+    )
 
 
 @frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from orchestra.api.core.reference import LocalObjectReference
 from orchestra.api.frozen import ABSENT_MAP
 from orchestra.api.object import Struct, declared, freeze_fields, int32, omit_empty
+
+if TYPE_CHECKING:
+    from orchestra.api.core.reference import LocalObjectReference
 
 
 @frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)

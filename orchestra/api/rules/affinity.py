@@ -6,11 +6,14 @@ Source: Kubernetes `component-helpers/scheduling/corev1/nodeaffinity`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from orchestra.api.core.affinity import NodeSelector, NodeSelectorRequirement, NodeSelectorTerm
-from orchestra.api.core.node import Node
-from orchestra.api.core.pod import Pod
 from orchestra.api.selectors import Operator, Requirement
+
+if TYPE_CHECKING:
+    from orchestra.api.core.affinity import NodeSelector, NodeSelectorRequirement, NodeSelectorTerm
+    from orchestra.api.core.node import Node
+    from orchestra.api.core.pod import Pod
 
 _OPERATORS = {
     "In": Operator.IN,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
 
-from orchestra.api.core.pod import Pod
+if TYPE_CHECKING:
+    from orchestra.api.core.pod import Pod
 
 
 class ConditionLike(Protocol):

@@ -6,12 +6,14 @@ Source: Kubernetes `component-helpers/resource` and `pkg/apis/core/v1/helper/qos
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from orchestra.api.core.container import Container
-from orchestra.api.core.pod import Pod, PodSpec
-from orchestra.api.core.resources import ResourceRequirements
 from orchestra.api.quantity import Quantity
+
+if TYPE_CHECKING:
+    from orchestra.api.core.container import Container
+    from orchestra.api.core.pod import Pod, PodSpec
+    from orchestra.api.core.resources import ResourceRequirements
 
 Resources = Mapping[str, Quantity]
 

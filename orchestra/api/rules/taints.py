@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from orchestra.api.core.affinity import Toleration
-from orchestra.api.core.node import Taint
+if TYPE_CHECKING:
+    from orchestra.api.core.affinity import Toleration
+    from orchestra.api.core.node import Taint
 
 
 def tolerates(toleration: Toleration, taint: Taint) -> bool:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from orchestra.api.coordination import Lease
-from orchestra.api.core.cluster import Namespace
-from orchestra.api.core.config import ConfigMap, Secret
-from orchestra.api.core.event import Event
-from orchestra.api.core.node import Node
 from orchestra.api.rules.conditions import condition
 from orchestra.api.tables.durations import human_age
 from orchestra.api.tables.model import NONE, UNKNOWN, Cell, Printer, columns
+
+if TYPE_CHECKING:
+    from orchestra.api.core.cluster import Namespace
+    from orchestra.api.core.config import ConfigMap, Secret
+    from orchestra.api.core.event import Event
+    from orchestra.api.core.node import Node
 
 ROLE_PREFIX: Final = "node-role.kubernetes.io/"
 ROLE_LABEL: Final = "kubernetes.io/role"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from orchestra.api.core.service import Service, ServicePort
 from orchestra.api.discovery import EndpointSlice
 from orchestra.api.tables.durations import human_age
 from orchestra.api.tables.model import NONE, UNSET, Cell, Printer, columns
+
+if TYPE_CHECKING:
+    from orchestra.api.core.service import Service, ServicePort
 
 MAX_SHOWN: Final = 3
 """How many addresses or ports of a slice a row shows."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import attrs
 
-from orchestra.api.core.pod import Pod
-from orchestra.api.core.status import ContainerState, ContainerStatus
 from orchestra.api.rules.conditions import condition, condition_true, is_terminal
 from orchestra.api.rules.resources import is_sidecar
 from orchestra.api.tables.durations import human_age
 from orchestra.api.tables.model import NONE, Cell, Printer, RowCondition, columns
+
+if TYPE_CHECKING:
+    from orchestra.api.core.pod import Pod
+    from orchestra.api.core.status import ContainerState, ContainerStatus
 
 COLUMNS = columns("Name|Ready|Status|Restarts|Age|*IP|*Node|*Nominated Node|*Readiness Gates")
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from orchestra.api.apps import Deployment, ReplicaSet
-from orchestra.api.core.pod import PodTemplateSpec
 from orchestra.api.meta import LabelSelector
 from orchestra.api.selectors import label_selector
 from orchestra.api.tables.durations import human_age
 from orchestra.api.tables.model import NONE, Cell, Printer, columns
 from orchestra.errors import BadRequest
+
+if TYPE_CHECKING:
+    from orchestra.api.core.pod import PodTemplateSpec
 
 
 def containers_and_images(template: PodTemplateSpec) -> tuple[str, str]:
