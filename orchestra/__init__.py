@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from orchestra._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from orchestra._log import enable_logging
     from orchestra.api.scheme import Scheme
     from orchestra.apiserver.server import APIServer
     from orchestra.client.interface import Client
@@ -42,6 +43,7 @@ _EXPORTS = {
     "Store": ".store.interface",
     "SystemClock": ".clock",
     "default_controllers": ".plane",
+    "enable_logging": "._log",
 }
 
 __all__ = [
@@ -62,5 +64,6 @@ __all__ = [
     "Store",
     "SystemClock",
     "default_controllers",
+    "enable_logging",
 ]
 __getattr__ = lazy_exports(__name__, _EXPORTS)
