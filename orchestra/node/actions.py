@@ -10,11 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import attrs
 
-from orchestra.api.core import Container, Pod
+from orchestra.api.core import Pod
 from orchestra.node.model import ContainerMemory, ContainerState, ObservedContainer, ObservedPod, PodMemory
+
+if TYPE_CHECKING:
+    from orchestra.api.core import Container
 
 INITIAL_BACKOFF_SECONDS = 10.0
 MAX_BACKOFF_SECONDS = 300.0

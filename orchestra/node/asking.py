@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ssl
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 import anyio
 import attrs
 from anyio.abc import ByteStream
 
-from orchestra.api.core import Container, HTTPGetAction, TCPSocketAction
 from orchestra.errors import OrchestraError
 from orchestra.node import http
+
+if TYPE_CHECKING:
+    from orchestra.api.core import Container, HTTPGetAction, TCPSocketAction
 
 MAX_REDIRECTS = 10
 USER_AGENT = "kube-probe/1.36"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from orchestra.api.core import ContainerStatus, PodCondition
+from typing import TYPE_CHECKING
+
+from orchestra.api.core import PodCondition
 from orchestra.node.actions import is_sidecar
 from orchestra.node.statuses import StatusInput, at_second
+
+if TYPE_CHECKING:
+    from orchestra.api.core import ContainerStatus
 
 OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 

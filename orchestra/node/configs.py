@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
-from orchestra.api.core import Container, Pod
+from orchestra.api.core import Pod
 from orchestra.node.actions import container_hash
 from orchestra.node.environment import ContainerConfigError, command_line
 from orchestra.node.model import (
@@ -18,6 +19,9 @@ from orchestra.node.model import (
     POD_UID_LABEL,
     TERMINATION_LOG_ANNOTATION,
 )
+
+if TYPE_CHECKING:
+    from orchestra.api.core import Container
 
 _IMAGE = re.compile(
     r"^(?:[A-Za-z0-9.-]+(?::\d+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import attrs
 
 from orchestra._log import Logger
-from orchestra.api.core import ConfigMap, Container, Pod, Secret, Service
+from orchestra.api.core import ConfigMap, Pod, Secret, Service
 from orchestra.api.object import Object
 from orchestra.api.quantity import Quantity
 from orchestra.client.interface import Client
@@ -19,6 +20,9 @@ from orchestra.node.environment import Place, Sources
 from orchestra.node.model import Refusal
 from orchestra.node.probes import Prober
 from orchestra.node.volumes import Volumes
+
+if TYPE_CHECKING:
+    from orchestra.api.core import Container
 
 
 @attrs.frozen(kw_only=True)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from orchestra.api.core import Container, Pod, ResourceFieldSelector
+from orchestra.api.core import Pod
 from orchestra.api.quantity import Quantity
 from orchestra.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from orchestra.api.core import Container, ResourceFieldSelector
 
 _SUBSCRIPT = re.compile(r"^metadata\.(labels|annotations)\['(.*)'\]$")
 

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import attrs
 
-from orchestra.api.core import ConfigMap, Container, EnvVar, Pod, Secret, Service
+from orchestra.api.core import ConfigMap, Pod, Secret, Service
 from orchestra.errors import OrchestraError
 from orchestra.node.downward import field_value, resource_value
+
+if TYPE_CHECKING:
+    from orchestra.api.core import Container, EnvVar
 
 _REFERENCE = re.compile(r"\$(?:\$|\(([^()]*)\))")
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import anyio
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
-from orchestra.api.core import HTTPGetAction, LifecycleHandler
 from orchestra.cri import Probing, Runtime
 from orchestra.errors import OrchestraError, RuntimeServiceError
 from orchestra.node import asking
 from orchestra.node.probes import ProbeTarget
+
+if TYPE_CHECKING:
+    from orchestra.api.core import HTTPGetAction, LifecycleHandler
 
 HOOK_TIMEOUT_SECONDS = 300.0
 """How long one HTTP request of a hook may take; other hooks last as long as the caller lets them."""

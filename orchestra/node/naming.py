@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from orchestra.api.core import Container, Pod
+from typing import TYPE_CHECKING
+
+from orchestra.api.core import Pod
+
+if TYPE_CHECKING:
+    from orchestra.api.core import Container
 
 
 def container_named(pod: Pod, name: str) -> Container:

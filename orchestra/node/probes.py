@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 import attrs
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
-from orchestra.api.core import Container, HTTPGetAction, Pod, Probe
+from orchestra.api.core import Pod
 from orchestra.clock import Clock
 from orchestra.cri import Probing, Runtime
 from orchestra.errors import RuntimeServiceError
 from orchestra.node import asking, http
+
+if TYPE_CHECKING:
+    from orchestra.api.core import Container, HTTPGetAction, Probe
 
 
 class Verdict(Enum):

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.abc import TaskGroup
 
-from orchestra.api.core import Container, Probe
 from orchestra.node.model import ObservedContainer
 from orchestra.node.naming import field_path
 from orchestra.node.probes import ProbeResult, ProbeTarget, Verdict, keep_probing
 
 if TYPE_CHECKING:
+    from orchestra.api.core import Container, Probe
     from orchestra.node.worker import PodWorker
 
 HEALTH = ("startup", "liveness")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
-from orchestra.api.core import Container, Pod
+from orchestra.api.core import Pod
 from orchestra.errors import RuntimeServiceError
 from orchestra.node.configs import check_image
 from orchestra.node.context import NodeContext
 from orchestra.node.environment import ContainerConfigError
 from orchestra.node.model import Waiting
 from orchestra.node.probes import rpc_text
+
+if TYPE_CHECKING:
+    from orchestra.api.core import Container
 
 AWAY = frozenset({"Unavailable", "Cancelled"})
 """Codes of a runtime that did not take the call: no fault of the container."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
-from orchestra.api.core import Container, Pod
+from orchestra.api.core import Pod
 from orchestra.errors import RuntimeServiceError
 from orchestra.node.actions import Start, note_failed_creation, note_failed_pull, note_restart
 from orchestra.node.configs import container_config, sandbox_config
@@ -20,6 +21,9 @@ from orchestra.node.pulling import AWAY, StartFailed, ensure_image
 from orchestra.node.stopping import grace_of, stop_run
 from orchestra.node.termination import message_file, message_mount, wants_message
 from orchestra.node.volumes import container_mounts
+
+if TYPE_CHECKING:
+    from orchestra.api.core import Container
 
 
 async def start_container(

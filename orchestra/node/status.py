@@ -7,13 +7,18 @@ shown one, which becomes Succeeded or Failed only when its sandbox is stopped an
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
 
-from orchestra.api.core import Container, ContainerStatus, HostIP, PodIP, PodStatus, ResourceRequirements
+from orchestra.api.core import HostIP, PodIP, PodStatus, ResourceRequirements
 from orchestra.api.rules.resources import pod_limits, pod_requests
 from orchestra.node.actions import is_sidecar, restarts_after, will_run_again
 from orchestra.node.conditions import OWN_CONDITIONS, pod_conditions
 from orchestra.node.statuses import StatusInput, at_second, container_statuses, surely_terminated
+
+if TYPE_CHECKING:
+    from orchestra.api.core import Container, ContainerStatus
 
 __all__ = ["StatusInput", "pod_status", "true_phase"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import attrs
 
 from orchestra.api.core import (
-    Container,
     ContainerState,
     ContainerStateRunning,
     ContainerStateTerminated,
@@ -19,6 +19,9 @@ from orchestra.api.core import (
 from orchestra.node.actions import NOTICE_SECONDS, is_sidecar, will_run_again
 from orchestra.node.model import ContainerMemory, ObservedContainer, ObservedPod, PodMemory
 from orchestra.node.model import ContainerState as RunState
+
+if TYPE_CHECKING:
+    from orchestra.api.core import Container
 
 UNKNOWN_EXIT_CODE = 137
 LOST = "The container could not be located when the pod was deleted.  The container used to be Running"

@@ -10,10 +10,14 @@ Reason for Pod Failure".
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
-from orchestra.api.core import Container, Pod
+from orchestra.api.core import Pod
 from orchestra.node.logs import parse_line
+
+if TYPE_CHECKING:
+    from orchestra.api.core import Container
 
 DEFAULT_PATH = "/dev/termination-log"
 FALLBACK = "FallbackToLogsOnError"

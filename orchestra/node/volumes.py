@@ -12,14 +12,18 @@ import shutil
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
-from orchestra.api.core import Container, KeyToPath, Pod, Volume
+from orchestra.api.core import Pod
 from orchestra.errors import OrchestraError
 from orchestra.node.downward import field_value, resource_value
 from orchestra.node.environment import ContainerConfigError, Place, Sources, expand
+
+if TYPE_CHECKING:
+    from orchestra.api.core import Container, KeyToPath, Volume
 
 _DEFAULT_MODE = 0o644
 _HOST_PATH_KINDS = {
