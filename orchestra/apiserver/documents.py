@@ -197,6 +197,7 @@ class Documents:
     ) -> Record:
         """Assign a Pod to a node."""
         info = self.core.scheme.info("v1", "Pod")
+        nodes = self.core.feed.cache(self.core.scheme.info("v1", "Node"))
         await self.core.enter(call.user, "create", info, namespace, pod, "binding")
         if not node:
             raise BadRequest("target.name: Required value")
@@ -205,7 +206,8 @@ class Documents:
             actual = old.document["metadata"]["uid"]
             if uid and uid != actual:
                 raise refusals.uid_conflict(info, namespace, pod, wanted=uid, actual=actual)
-            return subresources.bound(info, old.document, node, self.core.clock.now(), binding)
+            given = subresources.given_by(binding, nodes.get("", node))
+            return subresources.bound(info, old.document, node, self.core.clock.now(), given)
 
         return await self.registry.modify(Target(info, namespace, pod, "binding"), change, call)
 

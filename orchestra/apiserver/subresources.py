@@ -16,12 +16,16 @@ from orchestra.errors import Cause, Invalid
 Document = dict[str, Any]
 
 
+TOPOLOGY_LABELS = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
+"""Labels of a node that its Pods get (KEP-4742)."""
+
+
 def bound(
-    info: ResourceInfo, document: Document, node: str, now: datetime, binding: Document | None = None
+    info: ResourceInfo, document: Document, node: str, now: datetime, given: Document | None = None
 ) -> Document:
     """Return a Pod assigned to a node (core/pod/storage, `assignPod`); raises Conflict when it cannot be.
 
-    Labels and annotations of the Binding go over to the Pod.
+    `given` are the labels and annotations that go over to the Pod: those of `Binding` and node.
     """
     spec, meta = document["spec"], document["metadata"]
     name = meta["name"]
@@ -32,10 +36,8 @@ def bound(
     if spec.get("schedulingGates"):
         raise _unbindable(info, name, f"pod {name} has non-empty .spec.schedulingGates")
     result = {**document, "spec": {**spec, "nodeName": node}}
-    extra = {part: meta_of(binding).get(part) for part in ("labels", "annotations")} if binding else {}
-    if any(extra.values()):
-        merged = {part: {**(meta.get(part) or {}), **given} for part, given in extra.items() if given}
-        result["metadata"] = {**meta, **merged}
+    if given:
+        result["metadata"] = {**meta, **{part: {**(meta.get(part) or {}), **more} for part, more in given.items()}}
     status = document.get("status") or {}
     condition = {
         "type": "PodScheduled",
@@ -45,6 +47,19 @@ def bound(
     }
     others = [item for item in status.get("conditions") or () if item.get("type") != "PodScheduled"]
     result["status"] = {**status, "conditions": [*others, condition]}
+    return result
+
+
+def given_by(binding: Document | None, node: Record | None) -> Document:
+    """Return the labels and annotations that a binding gives to a Pod; where the node lies is the node's to say."""
+    result: Document = {}
+    if binding is not None:
+        meta = meta_of(binding)
+        result = {part: dict(meta[part]) for part in ("labels", "annotations") if meta.get(part)}
+    labels = node.object.metadata.labels if node is not None else {}
+    found = {name: labels[name] for name in TOPOLOGY_LABELS if name in labels}
+    if found:
+        result["labels"] = {**result.get("labels", {}), **found}
     return result
 
 
