@@ -108,7 +108,22 @@ def changes(
     elif not wanted:
         create.append(new_slice(service, (), ()))
     delete.extend(spare)
-    return SliceChanges(create=tuple(create), update=tuple(update), delete=tuple(delete))
+    return _recycled(create, update, delete)
+
+
+def _recycled(create: list[EndpointSlice], update: list[EndpointSlice], delete: list[EndpointSlice]) -> SliceChanges:
+    """Fill slices that would go with what new ones would hold: one write instead of two, and readers see no gap."""
+    count = min(len(create), len(delete))
+    reused = [
+        attrs.evolve(
+            old,
+            endpoints=new.endpoints,
+            ports=new.ports,
+            metadata=attrs.evolve(old.metadata, labels=new.metadata.labels),
+        )
+        for new, old in zip(create[:count], delete[:count], strict=True)
+    ]
+    return SliceChanges(create=tuple(create[count:]), update=(*update, *reused), delete=tuple(delete[count:]))
 
 
 def _empty(service: Service, one: EndpointSlice, update: list[EndpointSlice]) -> None:

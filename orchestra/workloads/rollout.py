@@ -44,6 +44,14 @@ def available(sets: Iterable[ReplicaSet]) -> int:
     return sum(rs.status.available_replicas for rs in sets)
 
 
+def _staying(rs: ReplicaSet) -> int:
+    """Return how many available Pods there still are once a ReplicaSet has its size.
+
+    Its status may be from before it was shrunk: whoever counts those Pods again takes away too many.
+    """
+    return min(rs.status.available_replicas, replicas_of(rs))
+
+
 def is_rolling(deployment: Deployment) -> bool:
     """Say whether Pods are replaced little by little."""
     return deployment.spec.strategy.type != "Recreate"
@@ -96,18 +104,18 @@ def shrink(deployment: Deployment, old: Sequence[ReplicaSet], newest: ReplicaSet
     if not total(old):
         return []
     least = replicas_of(deployment) - max_unavailable(deployment)
-    not_yet = replicas_of(newest) - newest.status.available_replicas
+    not_yet = replicas_of(newest) - _staying(newest)
     budget = total(old) + replicas_of(newest) - least - not_yet
     if budget <= 0:
         return []
     sizes = {rs.metadata.uid: replicas_of(rs) for rs in old}
     in_order = sorted(old, key=_created)
     for rs in in_order:
-        unhealthy = sizes[rs.metadata.uid] - rs.status.available_replicas
+        unhealthy = sizes[rs.metadata.uid] - _staying(rs)
         taken = max(min(budget, unhealthy), 0)
         sizes[rs.metadata.uid] -= taken
         budget -= taken
-    spare = available([*old, newest]) - least
+    spare = sum(map(_staying, [*old, newest])) - least
     for rs in in_order:
         if spare <= 0:
             break
