@@ -120,10 +120,30 @@ def restarts(pod: Pod, container: Container, run: ObservedContainer) -> bool:
     return restarts_after(pod, container, run.exit_code)
 
 
-def will_run_again(pod: Pod, container: Container, run: ObservedContainer, memory: PodMemory) -> bool:
-    """Whether the end of `run` is not the end of its container: by policy, or because it was ended to be replaced."""
+def will_run_again(pod: Pod, container: Container, observed: ObservedPod, memory: PodMemory, now: datetime) -> bool:
+    """Whether the end of the newest run of a container is not the container's end.
+
+    Its policy says so, or the agent has ended it to start the next run at once; a delay that is due takes the chance.
+    """
+    run = observed.latest(container.name)
+    if run is None or restarts(pod, container, run):
+        return True
     own = memory.of(container.name)
-    return (own.replaced and own.ended_run == run.id) or restarts(pod, container, run)
+    if not own.replaced or own.ended_run != run.id:
+        return False
+    return next_start(observed, own, run) <= now
+
+
+def next_start(observed: ObservedPod, memory: ContainerMemory, run: ObservedContainer) -> datetime:
+    """Return from when on the run after `run` may start.
+
+    The end of a run that the agent ended itself is no failure: the delay counts from the failure before it.
+    """
+    failed: ObservedContainer | None = run
+    if memory.ended_run == run.id:
+        failed = next(iter(observed.runs(run.name)[1:]), None)
+    ended = (failed or run).finished_at or run.created_at
+    return ended + timedelta(seconds=0.0 if failed is None else restart_delay(memory, failed))
 
 
 def restart_delay(memory: ContainerMemory, run: ObservedContainer) -> float:
@@ -264,10 +284,18 @@ class _Decision:
         if run is not None and run.state is ContainerState.RUNNING:
             self._kill_if_unwanted(container, run)
             return True
-        if run is not None and run.over and not will_run_again(self.pod, container, run, self.memory):
+        if run is not None and run.over and not self._goes_on(container, run):
             return False
         self._begin(container, init=False)
         return True
+
+    def _goes_on(self, container: Container, run: ObservedContainer) -> bool:
+        if will_run_again(self.pod, container, self.observed, self.memory, self.now):
+            return True
+        memory = self.memory.of(container.name)
+        if memory.replaced and memory.ended_run == run.id:
+            self.backing_off[container.name] = memory.backoff_seconds
+        return False
 
     def _kill_if_unwanted(self, container: Container, run: ObservedContainer) -> None:
         memory = self.memory.of(container.name)
@@ -296,24 +324,15 @@ class _Decision:
         if run.state is ContainerState.CREATED:
             self.start.append(Start(name=container.name, attempt=run.attempt, init=init, remove=run.id))
             return
-        start = Start(name=container.name, attempt=run.attempt + 1, init=init)
         memory = self.memory.of(container.name)
-        failed: ObservedContainer | None = run
-        if memory.ended_run == run.id:
-            # The agent ended it itself: not this end but the one before counts as a failure of the container.
-            failed = next(iter(self.observed.runs(container.name)[1:]), None)
-        if failed is None:
-            self.start.append(attrs.evolve(start, counts=False))
-            return
-        ended = failed.finished_at or failed.created_at
-        delay = restart_delay(memory, failed)
-        due = ended + timedelta(seconds=delay)
-        if delay and due > self.now:
+        due = next_start(self.observed, memory, run)
+        if due > self.now:
             if self._is_noticed(run.finished_at or run.created_at):
-                self.backing_off[container.name] = delay
+                self.backing_off[container.name] = memory.backoff_seconds
             self.wake(due)
             return
-        self.start.append(start)
+        counts = memory.ended_run != run.id or run.attempt > 0
+        self.start.append(Start(name=container.name, attempt=run.attempt + 1, init=init, counts=counts))
 
     def _is_held(self, container: Container) -> bool:
         """Say whether a start that failed lately is not to be tried again yet."""

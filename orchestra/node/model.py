@@ -130,7 +130,7 @@ class ContainerMemory:
     ended_run: str = ""
     """The run (container id) that the agent ended so that another one follows it."""
     replaced: bool = False
-    """Whether `ended_run` is followed by another one whatever the restart policy says: the definition has changed."""
+    """Whether `ended_run` is followed by another one at once, even when its exit code would be the end of it."""
     hold_seconds: float = 0.0
     """How long no new start is tried after one that failed before the container existed (pull, configuration)."""
     hold_since: datetime | None = None

@@ -127,5 +127,5 @@ def _last_exit(status: ContainerStatus) -> int | None:
 def _runs_again(given: StatusInput, container: Container, exit_code: int) -> bool:
     run = given.observed.latest(container.name)
     if run is not None and run.over:
-        return will_run_again(given.pod, container, run, given.memory)
+        return will_run_again(given.pod, container, given.observed, given.memory, given.now)
     return restarts_after(given.pod, container, exit_code)

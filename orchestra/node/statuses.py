@@ -112,7 +112,11 @@ def _is_being_replaced(given: StatusInput, container: Container, run: ObservedCo
     if given.ended or given.pod.metadata.deletion_timestamp is not None:
         return False
     fresh = given.now - run.finished_at < timedelta(seconds=NOTICE_SECONDS)
-    return fresh and will_run_again(given.pod, container, run, given.memory)
+    return fresh and _runs_again(given, container)
+
+
+def _runs_again(given: StatusInput, container: Container) -> bool:
+    return will_run_again(given.pod, container, given.observed, given.memory, given.now)
 
 
 def _is_ready(
@@ -146,9 +150,7 @@ def _waiting(
     waiting = given.memory.of(container.name).waiting
     if waiting is None or given.pod.metadata.deletion_timestamp is not None:
         return status
-    if run is not None and run.state is RunState.RUNNING:
-        return status
-    if run is not None and run.over and not will_run_again(given.pod, container, run, given.memory):
+    if run is not None and (run.state is RunState.RUNNING or (run.over and not _runs_again(given, container))):
         return status
     last = status.state if status.state.terminated is not None else status.last_state
     shown = ContainerState(waiting=ContainerStateWaiting(reason=waiting.reason, message=waiting.message))

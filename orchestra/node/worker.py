@@ -215,10 +215,10 @@ class PodWorker:
         self._killing[run.id] = anyio.Event()
         container = container_named(self.pod, run.name)
         memory = self.memory.of(run.name)
-        if kill.restart or kill.replace:
-            memory.ended_run, memory.replaced = run.id, kill.replace
-        grace = grace_of(self.pod) if kill.grace_seconds is None else kill.grace_seconds
         policy = container.restart_policy or self.pod.spec.restart_policy
+        if kill.restart or kill.replace:
+            memory.ended_run, memory.replaced = run.id, kill.replace or policy != "Never"
+        grace = grace_of(self.pod) if kill.grace_seconds is None else kill.grace_seconds
         stays_down = kill.restart and policy == "Never"
         target = ProbeTarget(pod=self.pod, container=container, container_id=run.id, ip=self.memory.ip)
         message = f"Stopping container {run.name}" if stays_down else kill.message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
 import re
@@ -16,7 +17,7 @@ import attrs
 from orchestra._proto.cri.v1 import api_pb2 as pb
 from orchestra.api.codec import to_document
 from orchestra.api.core import Event, Namespace, Pod
-from orchestra.api.object import Object, ObjectMeta
+from orchestra.api.object import ObjectMeta
 from orchestra.apiserver import APIServer
 from orchestra.client.interface import DeleteOptions, Patch, PatchType
 from orchestra.controller import EventRecorder, SharedInformers, Surroundings
@@ -30,8 +31,11 @@ from .shell import Shell
 
 DATA = Path(__file__).parent.parent / "data" / "recorded_pods.json.gz"
 IMAGES = ("busybox", "user1234", "username", "ep", "nocmd", "stopsig")
+CALL_SECONDS = 0.1
+PATIENCE_SECONDS = 30.0
 NODE = "node-a"
 NAMESPACE = "ns"
+ID = re.compile(r"[0-9a-f]{64}")
 TYPES = {
     "merge": PatchType.MERGE,
     "json": PatchType.JSON,
@@ -42,6 +46,26 @@ TYPES = {
 def scenarios() -> dict[str, dict[str, Any]]:
     document = json.loads(gzip.decompress(DATA.read_bytes()))
     return {scenario["name"]: scenario for scenario in document["scenarios"]}
+
+
+class SlowRuntime(FakeRuntime):
+    """A runtime that takes its time, so that states which a real one passes through can be seen."""
+
+    async def run_pod_sandbox(self, request: pb.RunPodSandboxRequest) -> pb.RunPodSandboxResponse:
+        await anyio.sleep(CALL_SECONDS)
+        return await super().run_pod_sandbox(request)
+
+    async def stop_pod_sandbox(self, request: pb.StopPodSandboxRequest) -> pb.StopPodSandboxResponse:
+        await anyio.sleep(CALL_SECONDS)
+        return await super().stop_pod_sandbox(request)
+
+    async def exec_sync(self, request: pb.ExecSyncRequest) -> pb.ExecSyncResponse:
+        await anyio.sleep(CALL_SECONDS)
+        return await super().exec_sync(request)
+
+    async def probe(self, container_id: str, kind: str) -> str:
+        await anyio.sleep(CALL_SECONDS)
+        return await super().probe(container_id, kind)
 
 
 @attrs.define
@@ -146,7 +170,7 @@ class Stage:
 async def stage(script: Script | None = None, **options: Any) -> AsyncIterator[Stage]:
     """A running node that waits for Pods."""
     clock = VirtualClock()
-    runtime = FakeRuntime(clock=clock, script=script)
+    runtime = SlowRuntime(clock=clock, script=script)
     async with (
         MemoryStore(clock=clock) as store,
         APIServer(store, clock=clock) as server,
@@ -181,11 +205,29 @@ async def play(scenario: dict[str, Any]) -> Outcome:
                 await running.act(action, shell)
             except APIError as error:
                 raise AssertionError(f"{action} failed: {error}") from error
-        await anyio.sleep(1.2)
+        with anyio.move_on_after(PATIENCE_SECONDS):
+            # The recorder stopped at its own moment; the same state comes here a little sooner or later.
+            while not all(state in running.outcome.statuses for state in final_states(scenario)):
+                await anyio.sleep(0.5)
+        await anyio.sleep(2.2)
         events = (await running.server.list(Event, namespace=NAMESPACE)).items
         for event in sorted(events, key=lambda e: int(e.metadata.resource_version)):
             running.outcome.events.append(told(event))
         return running.outcome
+
+
+def final_states(scenario: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the last certain state of each Pod that its node has brought about.
+
+    That the object goes, and that its grace period becomes 0 just before, is the server's doing.
+    """
+    result = []
+    for name in dict.fromkeys(state["pod"] for state in scenario["statuses"]):
+        states = [state for state in scenario["statuses"] if state["pod"] == name]
+        removed = any(state.get("deleted") for state in states)
+        states = [s for s in states if not (removed and (s.get("deleting") or {}).get("gracePeriodSeconds") == 0)]
+        result.append(plain(copy.deepcopy([s for s in states if "sometimes" not in s][-1])))
+    return result
 
 
 def texts_of(scenario: dict[str, Any]) -> dict[tuple[str, str], str]:
@@ -238,11 +280,18 @@ def shown(pod: Pod, *, deleted: bool) -> dict[str, Any]:
         "deleted": deleted,
         "startTime": "startTime" in status,
         "hostIPs": len(status.get("hostIPs", ())),
+        "resources": status.get("resources"),
+        "allocatedResources": status.get("allocatedResources"),
     }
     for key in ("initContainers", "containers"):
         entry[key] = [_container(c) for c in status.get(f"{key.removesuffix('s')}Statuses", ())]
-    text = json.dumps(entry).replace(metadata["uid"], "<uid>").replace(f"_{NAMESPACE}(", "_NS(")
-    return plain(json.loads(text))
+    return plain(json.loads(_general(json.dumps(entry), metadata["uid"])))
+
+
+def _general(text: str, uid: str) -> str:
+    """Replace what differs from run to run by the words of the recordings."""
+    text = text.replace(uid or "<none>", "<uid>").replace(f"_{NAMESPACE}(", "_NS(").replace(f" {NAMESPACE}/", " NS/")
+    return re.sub(r"used: \d+", "used: <used>", text)
 
 
 def _container(status: dict[str, Any]) -> dict[str, Any]:
@@ -263,24 +312,26 @@ def plain(entry: dict[str, Any]) -> dict[str, Any]:
     kept = {k: v for k, v in entry.items() if v not in (None, "", False, [], 0, {})}
     for name in ("sometimes", "qosClass", "podIPs", "finalizers"):
         kept.pop(name, None)
+    if "conditions" in kept:
+        kept["conditions"] = [c for c in kept["conditions"] if c["type"] != "DisruptionTarget"]
     for key in ("initContainers", "containers"):
         for container in kept.get(key, ()):
             for name in ("user", "volumeMounts", "stopSignal"):
                 container.pop(name, None)
+            for state in (container["state"], container["lastState"]):
+                for body in state.values():
+                    for name in [name for name, value in body.items() if value is False]:
+                        del body[name]
             for name in ("resources", "allocatedResources"):
                 if not container.get(name):
                     container.pop(name, None)
     return kept
 
 
-ID = re.compile(r"[0-9a-f]{64}")
-
-
 def told(event: Event) -> dict[str, Any]:
     """Return an Event in the form of the recordings."""
     about = event.involved_object
-    message = event.message.replace(about.uid or "<none>", "<uid>").replace(f"_{NAMESPACE}(", "_NS(")
-    message = re.sub(r"used: \d+", "used: <used>", ID.sub("<id>", message))
+    message = ID.sub("<id>", _general(event.message, about.uid))
     message = re.sub(r"size: \d+ bytes", "size: 1099612 bytes", message)
     message = re.sub(r"in \d+ms \(\d+ms including waiting\)", "in <dur> (<dur> including waiting)", message)
     return {
@@ -295,7 +346,7 @@ def told(event: Event) -> dict[str, Any]:
 
 def order_kept(recorded: list[dict[str, Any]], own: list[dict[str, Any]]) -> tuple[int, int]:
     """Return how many of the certain recorded statuses were written, in their order, and how many there are."""
-    certain = [plain(s) for s in recorded if "sometimes" not in s]
+    certain = [plain(copy.deepcopy(s)) for s in recorded if "sometimes" not in s and not s.get("deleted")]
     lengths = [[0] * (len(own) + 1) for _ in range(len(certain) + 1)]
     for i, left in enumerate(certain):
         for j, right in enumerate(own):
@@ -304,4 +355,11 @@ def order_kept(recorded: list[dict[str, Any]], own: list[dict[str, Any]]) -> tup
     return lengths[-1][-1], len(certain)
 
 
-__all__ = ["Object", "Outcome", "Stage", "order_kept", "play", "plain", "scenarios", "shown", "stage", "told"]
+def event_keys(events: list[dict[str, Any]], *, certain: bool = False) -> list[tuple[str, ...]]:
+    """Return what identifies each Event, once, in order; counts depend on when one stops to look."""
+    names = ("pod", "fieldPath", "type", "reason", "message")
+    kept = [event for event in events if not (certain and "sometimes" in event)]
+    return list(dict.fromkeys(tuple(str(event.get(name, "")) for name in names) for event in kept))
+
+
+__all__ = ["Outcome", "Stage", "event_keys", "final_states", "order_kept", "play", "plain", "scenarios", "stage"]
