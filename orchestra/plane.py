@@ -40,13 +40,13 @@ from orchestra.network import (
     endpoints_controller,
     node_ipam_controller,
 )
-from orchestra.node import NodeAgent
 from orchestra.scheduler import Scheduler
 from orchestra.store import MemoryStore, Store
 from orchestra.workloads import deployment_controller, replicaset_controller
 
 if TYPE_CHECKING:
     from orchestra.apiserver.interface import Front
+    from orchestra.node import NodeAgent
 
 BLOCK_KEY = b"/orchestra/cluster-addresses"
 """Where the store remembers the plane's block of addresses: running containers and Services have some of it."""
@@ -94,7 +94,7 @@ class ControlPlane:
     ) -> None:
         self.store = store if store is not None else MemoryStore()
         self.clock = clock or SystemClock()
-        self.nodes = (NodeAgent("node-0"),) if nodes is None else tuple(nodes)
+        self.nodes = _one_node() if nodes is None else tuple(nodes)
         self._scheduler = scheduler if scheduler is not None else Scheduler()
         self._controllers = tuple(default_controllers() if controllers is None else controllers)
         self._network = network
@@ -268,6 +268,12 @@ class ControlPlane:
         claim = stack.enter_context(claim_free_block(zlib.crc32(self.clock.uid().encode())))
         await self.store.put(BLOCK_KEY, claim.block.cidr.encode())
         return claim
+
+
+def _one_node() -> tuple[NodeAgent, ...]:
+    from orchestra.node import NodeAgent  # A plane whose nodes run elsewhere has no agent in it.
+
+    return (NodeAgent("node-0"),)
 
 
 async def _run_in(scope: anyio.CancelScope, supervisor: Supervisor) -> None:

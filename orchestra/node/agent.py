@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -18,7 +18,7 @@ from orchestra._stop import cancel_at, orderly_stop
 from orchestra.api.core import Node, Pod, Service, Taint
 from orchestra.api.quantity import Quantity
 from orchestra.controller.interface import Change, Surroundings
-from orchestra.cri import ProcessRuntime, Runtime
+from orchestra.cri import Runtime
 from orchestra.errors import RuntimeServiceError
 from orchestra.node.admission import refuse
 from orchestra.node.context import NodeContext
@@ -27,9 +27,10 @@ from orchestra.node.probes import NodeProber, Prober
 from orchestra.node.registration import Heartbeat, NodeFacts, host_capacity, system_info
 from orchestra.node.rotation import ROTATE_SECONDS, full_logs, rotate
 from orchestra.node.serving import NodeLogs
-from orchestra.node.stopping import grace_of, stop_all
 from orchestra.node.volumes import Volumes
-from orchestra.node.worker import PodWorker
+
+if TYPE_CHECKING:
+    from orchestra.node.worker import PodWorker
 
 RELIST_SECONDS = 60.0
 """How often the runtime is asked for everything even when it told of nothing: a lost event costs no more."""
@@ -87,7 +88,7 @@ class NodeAgent:
             root = self._root or Path(
                 stack.enter_context(tempfile.TemporaryDirectory(prefix=f"orchestra-{self.name}-"))
             )
-            runtime = await stack.enter_async_context(self.runtime or ProcessRuntime(root=root))
+            runtime = await stack.enter_async_context(self.runtime or _process_runtime(root))
             node, heartbeat = await self._context(surroundings, runtime, root)
             try:
                 async with anyio.create_task_group() as group:
@@ -177,6 +178,8 @@ class NodeAgent:
             return
         worker = self._workers.get(new.metadata.uid)
         if worker is None:
+            from orchestra.node.worker import PodWorker  # What only Pods need is loaded with the first one.
+
             worker = self._workers[new.metadata.uid] = PodWorker(node, new, found.pop(new.metadata.uid, ()))
             group.start_soon(self._work, worker)
         else:
@@ -300,7 +303,15 @@ def _created(pod: Pod) -> tuple[datetime, str]:
     return meta.creation_timestamp or datetime.min.replace(tzinfo=UTC), f"{meta.namespace}/{meta.name}"
 
 
+def _process_runtime(root: Path) -> Runtime:
+    from orchestra.cri import ProcessRuntime  # Loaded by nobody who brings a runtime.
+
+    return ProcessRuntime(root=root)
+
+
 async def _stop_pod(node: NodeContext, worker: PodWorker) -> None:
+    from orchestra.node.stopping import grace_of, stop_all
+
     try:
         await worker.observe()
         await stop_all(node, worker.pod, worker.observed.running, worker.memory.ip, grace_of(worker.pod))

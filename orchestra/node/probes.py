@@ -18,7 +18,6 @@ from orchestra.api.core import Pod
 from orchestra.clock import Clock
 from orchestra.cri import Probing, Runtime
 from orchestra.errors import RuntimeServiceError
-from orchestra.node import asking, http
 
 if TYPE_CHECKING:
     from orchestra.api.core import Container, HTTPGetAction, Probe
@@ -91,6 +90,8 @@ class NodeProber:
 
     async def probe(self, target: ProbeTarget, probe: Probe, kind: str) -> ProbeResult:
         """Return the answer within the probe's timeout."""
+        from orchestra.node import asking  # HTTP and TLS are loaded with the first probe.
+
         timeout = probe.timeout_seconds or 1
         if probe.exec is not None:
             return await self._command(list(probe.exec.command), target.container_id, timeout)
@@ -120,6 +121,8 @@ class NodeProber:
         return ProbeResult(Verdict.FAILURE, problem) if problem else ProbeResult(Verdict.SUCCESS)
 
     async def _command(self, command: list[str], container_id: str, timeout: int) -> ProbeResult:
+        from orchestra.node.http import MAX_BODY_BYTES
+
         request = pb.ExecSyncRequest(container_id=container_id, cmd=command, timeout=timeout)
         try:
             answer = await self._runtime.exec_sync(request)
@@ -128,11 +131,13 @@ class NodeProber:
                 text = f'command timed out: "{" ".join(command)}" timed out after {timeout}s'
                 return ProbeResult(Verdict.FAILURE, text)
             return ProbeResult(Verdict.UNKNOWN, rpc_text(error))
-        output = (answer.stdout + answer.stderr)[: http.MAX_BODY_BYTES].decode("utf-8", "replace")
+        output = (answer.stdout + answer.stderr)[:MAX_BODY_BYTES].decode("utf-8", "replace")
         return ProbeResult(Verdict.FAILURE if answer.exit_code else Verdict.SUCCESS, output)
 
 
 async def _http(target: ProbeTarget, action: HTTPGetAction, timeout_seconds: int) -> ProbeResult:
+    from orchestra.node import asking
+
     answer = await asking.get(target.container, action, target.ip, timeout_seconds)
     if answer.elsewhere:
         return ProbeResult(Verdict.WARNING, f"Probe terminated redirects, Response body: {answer.body}")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestra.client.interface import LogOptions
 from orchestra.errors import BadRequest
-from orchestra.node.context import NodeContext
 from orchestra.node.logs import read_log
 from orchestra.node.model import ContainerState
-from orchestra.node.starting import log_directory
-from orchestra.node.worker import PodWorker
+
+if TYPE_CHECKING:
+    from orchestra.node.context import NodeContext
+    from orchestra.node.worker import PodWorker
 
 
 class NodeLogs:
@@ -23,6 +25,8 @@ class NodeLogs:
 
     async def logs(self, namespace: str, pod: str, options: LogOptions) -> AsyncIterator[bytes]:
         """Yield chunks of a container's log; raises BadRequest when it has none yet."""
+        from orchestra.node.starting import log_directory
+
         worker = self._worker(namespace, pod)
         name = options.container
         runs = worker.observed.runs(name)
