@@ -13,7 +13,7 @@ from orchestra._log import get_logger
 from orchestra.apiserver.companions import Plan
 from orchestra.apiserver.core import Core
 from orchestra.apiserver.interface import Document
-from orchestra.errors import Compacted
+from orchestra.errors import CommitFailed, Compacted
 
 BOOKMARK_SECONDS: Final = 60.0
 """How often a watcher that asked for bookmarks is told its revision, if that has moved."""
@@ -43,6 +43,10 @@ class Compactor:
                     log.info("compacted", revision=target)
                 except Compacted:
                     log.debug("compacted by somebody else", revision=target)
+                except CommitFailed as error:
+                    # A full disk refuses this as every write; nothing has happened, and the next try will do.
+                    log.warning("not compacted", revision=target, error=str(error))
+                    continue
                 done = target
             target = (await self._core.store.status()).revision
 
