@@ -13,15 +13,16 @@ from orchestra._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from orchestra.apiserver.validation.fields import FieldError, to_invalid
+    from orchestra.apiserver.validation.kind_rules import KindRules
     from orchestra.apiserver.validation.options import RuleOptions
-    from orchestra.apiserver.validation.registry import RULES, KindRules, rules_for
+    from orchestra.apiserver.validation.registry import RULES, rules_for
 
 __all__ = ["RULES", "FieldError", "KindRules", "RuleOptions", "rules_for", "to_invalid"]
 
 _EXPORTS = {
     "RULES": ".registry",
     "FieldError": ".fields",
-    "KindRules": ".registry",
+    "KindRules": ".kind_rules",
     "RuleOptions": ".options",
     "rules_for": ".registry",
     "to_invalid": ".fields",

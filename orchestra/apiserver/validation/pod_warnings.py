@@ -9,6 +9,7 @@ from orchestra.api.quantity import Quantity
 from orchestra.apiserver.validation.fields import quoted
 from orchestra.apiserver.validation.formats import dns_label
 from orchestra.apiserver.validation.pod_annotations import APP_ARMOR, SECCOMP_CONTAINER, SECCOMP_POD, containers_of
+from orchestra.apiserver.validation.unsupported import unsupported_fields
 from orchestra.apiserver.validation.volume_warnings import volume_warnings
 
 Document = Mapping[str, Any]
@@ -185,3 +186,28 @@ def pod_warnings(document: Document, old: Document | None) -> Iterator[str]:
             told = "this is used in the Pod's hostname, which can result in surprising behavior"
             yield f"metadata.name: {told}; a DNS label is recommended: [{' '.join(faults)}]"
     yield from spec_warnings(spec, meta)
+
+
+def warnings_of_pod(document: Document, old: Document | None) -> list[str]:
+    """Return the warnings of a Pod; fields without effect are told at creation only, for they cannot change."""
+    told = list(pod_warnings(document, old))
+    if old is None and not _is_owned(document):
+        told += unsupported_fields(document.get("spec") or {}, "spec")
+    return told
+
+
+def _is_owned(document: Document) -> bool:
+    owners = (document.get("metadata") or {}).get("ownerReferences") or ()
+    return any(owner.get("controller") for owner in owners)
+
+
+def warnings_of_template(document: Document, old: Document | None) -> list[str]:
+    """Return the warnings of a workload's template; an update that leaves the template alone has none."""
+    template = (document.get("spec") or {}).get("template") or {}
+    if old is not None and ((old.get("spec") or {}).get("template") or {}) == template:
+        return []
+    spec = template.get("spec") or {}
+    told = list(spec_warnings(spec, template.get("metadata") or {}, "spec.template."))
+    if not _is_owned(document):
+        told += unsupported_fields(spec, "spec.template.spec")
+    return told
