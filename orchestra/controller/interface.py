@@ -276,7 +276,8 @@ class Controller(Generic[O]):
     function. `reads`: kinds that are only read. The caches of all these kinds, and of no others, can be read.
     `predicates` narrow which changes of a kind count. `indexes` are kept for `Lister.by_index`. `resync_seconds`
     reconciles everything again now and then, at low priority; None never does. `priority`: among keys that wait,
-    higher ones go first.
+    higher ones go first. `pace`: the seconds from the start of one reconcile of an object to the next, for objects on
+    which much changes at once: to look at a thousand Pods again for each one that starts would cost the square.
     """
 
     name: str
@@ -291,6 +292,7 @@ class Controller(Generic[O]):
     backoff: Backoff = Backoff(initial_seconds=0.005, max_seconds=1000.0)
     resync_seconds: float | None = None
     priority: Callable[[O], int] | None = None
+    pace: Callable[[O], float] | None = None
     component: str = ""
     """Source of its Events; `<name>-controller` when empty."""
 

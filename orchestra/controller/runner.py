@@ -157,6 +157,7 @@ class ControllerRunner(Generic[O]):
     async def _work(self, surroundings: Surroundings, events: Events, key: Key) -> None:
         self.counters.reconciles += 1
         queue = self._workers.queue
+        began = self._clock.monotonic()
         obj = self._caches[self._spec.for_].lister.get(*key)
         client = TrackedClient(surroundings.client, self._signature)
         ctx = ReconcileContext(key, obj, client, self._listers, self._clock, events, self._log)
@@ -173,6 +174,10 @@ class ControllerRunner(Generic[O]):
             if result is not None and result.requeue_after_seconds is not None:
                 queue.add_at(key, self._clock.monotonic() + result.requeue_after_seconds)
         self._rest(key, client)
+        if obj is not None and self._spec.pace is not None:
+            until = began + self._spec.pace(obj)
+            if until > self._clock.monotonic():
+                self._workers.pause(key, until)
 
     def _failed(self, key: Key, error: Exception) -> None:
         self._last_error = str(error) or type(error).__name__

@@ -37,6 +37,7 @@ class Workers(Generic[K]):
         self._alarm = anyio.Event()
         self._alarm_at: float | None = None
         self._held: dict[K, float] = {}
+        self._paused: dict[K, float] = {}
         self._on_late: Callable[[K], None] = lambda _: None
         self._busy: dict[K, anyio.CancelScope] = {}
         self._broken: Exception | None = None
@@ -65,8 +66,17 @@ class Workers(Generic[K]):
         """Give a held key back; nothing when that hold has ended already."""
         if self._held.get(key) == until:
             del self._held[key]
-            self.queue.done(key)
+            self._end(key)
             self.wake()
+
+    def pause(self, key: K, until: float) -> None:
+        """Keep a key that is being worked on as taken until then, however much asks for it meanwhile."""
+        self._paused[key] = until
+
+    def _end(self, key: K) -> None:
+        """Give a key back to the queue unless something keeps it."""
+        if key not in self._held and key not in self._paused:
+            self.queue.done(key)
 
     async def run(
         self,
@@ -108,14 +118,13 @@ class Workers(Generic[K]):
                     await work(key)
                 finally:
                     del self._busy[key]
-            if key not in self._held:
-                queue.done(key)
+            self._end(key)
             self.wake()
 
     def _next_alarm(self) -> float | None:
         late = next(iter(self._held.values()), None)
-        due = self.queue.next_due()
-        return late if due is None else due if late is None else min(due, late)
+        times = (late, self.queue.next_due(), min(self._paused.values(), default=None))
+        return min((time for time in times if time is not None), default=None)
 
     async def _keep_time(self) -> None:
         while True:
@@ -132,7 +141,10 @@ class Workers(Generic[K]):
                 del self._held[key]
                 self._on_late(key)
                 self.queue.add(key)
-                self.queue.done(key)
+                self._end(key)
+            for key in [key for key, until in self._paused.items() if until <= now]:
+                del self._paused[key]
+                self._end(key)
             self.queue.wake(now)
             self.wake()
 

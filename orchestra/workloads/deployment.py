@@ -15,6 +15,7 @@ from orchestra.api.selectors import label_selector
 from orchestra.controller.interface import Context, Controller, Listers, Result
 from orchestra.errors import NotFound
 from orchestra.workloads import progress, rollout
+from orchestra.workloads.pods import pace_seconds
 from orchestra.workloads.revisions import Revisions
 from orchestra.workloads.rollout import Step, replicas_of
 
@@ -29,6 +30,7 @@ def deployment_controller(*, workers: int = 5) -> Controller[Deployment]:
         reconcile=reconcile,
         owns=(ReplicaSet,),
         watches={Pod: _recreating, ReplicaSet: _adopters},
+        pace=lambda deployment: pace_seconds(deployment.spec.replicas),
         workers=workers,
     )
 

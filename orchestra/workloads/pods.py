@@ -24,10 +24,18 @@ MAX_BURST = 500
 MAX_CONCURRENT = 64
 """How many of these writes are under way at a time."""
 
+MAX_PACE_SECONDS = 0.1
+"""The longest that changes of a large set of Pods are gathered before they are looked at."""
+
 ORPHANS: Index[Pod] = Index(
     "orphans", Pod, lambda pod: () if controller_of(pod) is not None else (pod.metadata.namespace,)
 )
 """Pods that no controller owns, by namespace."""
+
+
+def pace_seconds(replicas: int | None) -> float:
+    """Return how long changes of so many Pods are gathered: 0.1 ms for each, not more than `MAX_PACE_SECONDS`."""
+    return min((replicas or 0) / 10_000, MAX_PACE_SECONDS)
 
 
 def pod_from_template(template: PodTemplateSpec, owner: Object) -> Pod:

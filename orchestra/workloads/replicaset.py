@@ -13,7 +13,7 @@ from orchestra.api.rules import controller_of, is_active, is_available, is_ready
 from orchestra.api.selectors import Selector, label_selector, selector_from_labels
 from orchestra.controller.interface import Context, Controller, Listers, Result
 from orchestra.errors import APIError, NotFound
-from orchestra.workloads.pods import MAX_BURST, ORPHANS, claim, create_pods, delete_pods
+from orchestra.workloads.pods import MAX_BURST, ORPHANS, claim, create_pods, delete_pods, pace_seconds
 from orchestra.workloads.victims import rank_victims
 
 
@@ -26,6 +26,7 @@ def replicaset_controller(*, workers: int = 5) -> Controller[ReplicaSet]:
         owns=(Pod,),
         watches={Pod: _adopters},
         indexes=(ORPHANS,),
+        pace=lambda rs: pace_seconds(rs.spec.replicas),
         workers=workers,
     )
 
