@@ -129,14 +129,16 @@ class NodeAgent:
             services=surroundings.informers.informer(Service).lister,
             allocatable=self._capacity,
             log=self._log,
-            admit=lambda pod: self._refusal(heartbeat, pod),
+            admit=lambda pod: self._refusal(heartbeat, surroundings, pod),
         )
         return node, heartbeat
 
-    def _refusal(self, heartbeat: Heartbeat, pod: Pod) -> Refusal | None:
+    def _refusal(self, heartbeat: Heartbeat, surroundings: Surroundings, pod: Pod) -> Refusal | None:
+        # The heartbeat's own Node can be minutes old: labels and taints that the scheduler went by are in the cache.
+        node = surroundings.informers.informer(Node).lister.get("", self.name) or heartbeat.node
         uid = pod.metadata.uid
         others = (w.pod for w in self._workers.values() if w.takes_room and w.pod.metadata.uid != uid)
-        return refuse(pod, heartbeat.node, others, self._capacity)
+        return refuse(pod, node, others, self._capacity)
 
     async def _start(
         self,
@@ -151,6 +153,7 @@ class NodeAgent:
         pods = surroundings.informers.informer(Pod, field_selector=f"spec.nodeName={self.name}")
         await pods.wait_synced()
         await surroundings.informers.informer(Service).wait_synced()
+        await surroundings.informers.informer(Node).wait_synced()
         found = await self._sort_out(group, node, {pod.metadata.uid for pod in pods.lister.list()})
 
         def changed(changes: tuple[Change[Pod], ...]) -> None:
