@@ -23,7 +23,7 @@ MAX_TEMPLATE: Final = 10_000
 """The longest template in characters; a longer one is refused."""
 
 _PIECE = re.compile(r"""[^{}"']+|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'""", re.DOTALL)
-_NAME = re.compile(r"(?:[^\s.\[\]{}()=!<>,'\"?@*&|]|\\.)+")
+_NAME = re.compile(r"(?:[^\s.\[\]{}()=!<>,'\"?@*&|\\]|\\.)+")
 _QUOTED = re.compile(r"""\s*('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")\s*""")
 _INDEX = re.compile(r"\s*-?\d+(?:\s*,\s*-?\d+)*\s*")
 _SLICE = re.compile(r"\s*(-?\d*)\s*:\s*(-?\d*)\s*(?::\s*(-?\d*)\s*)?")
@@ -270,10 +270,15 @@ def _filter(text: str, template: str) -> Step:
     def step(value: Any) -> Iterator[Any]:
         for item in _every(value):
             one, other = left(item), right(item)
-            if one and other and type(one[0]) is type(other[0]) and compare(one[0], other[0]):
+            if one and other and _kind(one[0]) is _kind(other[0]) and compare(one[0], other[0]):
                 yield item
 
     return step
+
+
+def _kind(value: Any) -> type:
+    """Return what a value can be compared with: all numbers are one kind."""
+    return float if type(value) is int else type(value)
 
 
 def _operand(text: str, template: str) -> Callable[[Any], list[Any]]:

@@ -6,7 +6,6 @@ A subcommand's module is imported when it is called; `--help` imports none.
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any, Final
@@ -32,9 +31,6 @@ COMMANDS: Final = {
     "version": ("discovery", "Print the versions of client and server"),
 }
 """Name, module below `orchestra.cli.commands`, and help in a line."""
-
-BROKEN_PIPE_STATUS: Final = 141
-"""What a shell reports of a program that nobody reads any more."""
 
 INTERRUPTED_STATUS: Final = 130
 
@@ -83,9 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output has left. The interpreter's own flush at the end must not complain either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = BROKEN_PIPE_STATUS
+        from orchestra.cli.verb import silence
+
+        status = silence()
     sys.exit(status)
 
 

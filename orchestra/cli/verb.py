@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 Run = Callable[[Any, Any, Any], Awaitable[int]]
+
+BROKEN_PIPE_STATUS: Final = 141
+"""What a shell reports of a program that wrote to a pipe which nobody reads."""
 
 _TRUTH = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 
@@ -19,9 +24,9 @@ class Verb(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Rewrite such flags, and parse."""
-        return super().parse_args(ctx, [word for arg in args for word in self._rewritten(arg)])
+        return super().parse_args(ctx, [word for arg in args for word in self._rewritten(ctx, arg)])
 
-    def _rewritten(self, argument: str) -> list[str]:
+    def _rewritten(self, ctx: click.Context, argument: str) -> list[str]:
         name, separator, value = argument.partition("=")
         if not separator or not name.startswith("--"):
             return [argument]
@@ -30,7 +35,7 @@ class Verb(click.Command):
             return [argument]
         wanted = _TRUTH.get(value.lower())
         if wanted is None:
-            raise click.UsageError(f'invalid argument "{value}" for "{name}" flag')
+            raise click.UsageError(f'invalid argument "{value}" for "{name}" flag', ctx)
         return [name] if wanted else flag.secondary_opts[:1]
 
 
@@ -134,12 +139,23 @@ def dial(connection: Connection) -> Any:
     return connect(connection.server, token=connection.token, tls=tls)
 
 
+def silence() -> int:
+    """Throw away what is still to be written, and return the status that a shell reports of a broken pipe."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE_STATUS
+
+
 async def guarded(work: Callable[[], Awaitable[int]], terminal: Any) -> int:
-    """Run, and tell of an error in place of raising it; return the exit status."""
+    """Run, and tell of an error in place of raising it; return the exit status.
+
+    When nobody reads the output any more, that is the end and no error.
+    """
     from orchestra.errors import OrchestraError
 
     try:
         return await work()
+    except BrokenPipeError:
+        return silence()
     except OrchestraError as error:
         return int(terminal.fail(error))
     except BaseExceptionGroup as group:

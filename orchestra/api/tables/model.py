@@ -51,10 +51,10 @@ class Printer:
 def columns(text: str) -> tuple[Column, ...]:
     """Return columns from their names, separated by `|`; `*` before a name makes it a wide one.
 
-    The first one, called Name, has the format `name`.
+    The one called Name has the format `name`.
     """
     result: list[Column] = []
     for word in text.split("|"):
         name = word.removeprefix("*")
-        result.append(Column(name, int(word != name), format="name" if name == "Name" and not result else ""))
+        result.append(Column(name, int(word != name), format="name" if name == "Name" else ""))
     return tuple(result)

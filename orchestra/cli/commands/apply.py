@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -139,7 +140,9 @@ async def _apply_one(
     if not isinstance(meta, dict):
         raise DecodeError(f"{manifest.place('metadata')}: metadata: expected an object")
     name = meta.get("name")
-    if not isinstance(name, str) or not name:
+    if name and not isinstance(name, str):
+        raise DecodeError(f"{manifest.place('metadata.name')}: metadata.name: expected text, got {json.dumps(name)}")
+    if not name:
         raise DecodeError(f"{manifest.place('metadata')}: metadata.name: must be set to apply an object")
     if info.namespaced and not meta.get("namespace"):
         meta["namespace"] = options.namespace

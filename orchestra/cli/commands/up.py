@@ -145,5 +145,10 @@ def _front(options: UpOptions) -> GRPCFront:
     tls = None
     if options.tls_cert is not None and options.tls_key is not None:
         tls = ServerTLS.load(certificate=options.tls_cert, key=options.tls_key, client_ca=options.client_ca)
-    authenticator = FirstAuthenticator(*known) if known else None
-    return GRPCFront(options.listen or default_address(), tls=tls, authenticator=authenticator)
+    address = options.listen or default_address()
+    if not address.startswith("unix:") and (tls is None or not known):
+        raise ConfigurationError(
+            f"{address}: a TCP address is served only with TLS (--tls-cert, --tls-key) and a credential "
+            "(--client-ca or --token-file)"
+        )
+    return GRPCFront(address, tls=tls, authenticator=FirstAuthenticator(*known) if known else None)
