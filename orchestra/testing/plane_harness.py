@@ -16,14 +16,18 @@ from orchestra.controller import Controller, Part
 from orchestra.cri import FakeRuntime, Script
 from orchestra.errors import WaitTimeout
 from orchestra.lifecycle.kinds import stored_kinds
+from orchestra.network import node_ipam_controller
 from orchestra.node import NodeAgent
-from orchestra.plane import ControlPlane
+from orchestra.plane import ControlPlane, default_controllers
 from orchestra.scheduler import Scheduler
 from orchestra.store import MemoryStore
 from orchestra.testing.virtual_time import VirtualClock
 
 QUIET_SECONDS = 1.0
 """How long nothing may change for the plane to count as at rest."""
+
+POD_RANGES = tuple(f"10.244.{number}.0/24" for number in range(256))
+"""The ranges of Pod addresses that nodes get; nothing listens there, but each Pod has an address of its own."""
 
 RESTLESS_KINDS = frozenset({"Lease", "Event"})
 """Kinds whose changes do not count: heartbeats never end, and Events only tell of what happened."""
@@ -32,8 +36,8 @@ RESTLESS_KINDS = frozenset({"Lease", "Event"})
 class PlaneHarness:
     """A plane on a `MemoryStore` with nodes that run nothing; for tests on virtual time.
 
-    `script` plays the containers of every node. Everything waits on the event loop alone, so with
-    `run_virtual`, or a test marked `virtual_time`, hours pass at once:
+    `script` plays the containers of every node; up to 256 nodes get a range of Pod addresses. Everything waits on the
+    event loop alone, so with `run_virtual`, or a test marked `virtual_time`, hours pass at once:
 
         async with PlaneHarness(nodes=3) as harness:
             await harness.apply(manifest)
@@ -59,7 +63,10 @@ class PlaneHarness:
         self.plane = ControlPlane(
             store=MemoryStore(clock=self.clock),
             nodes=[self.new_node(f"node-{index}") for index in range(nodes)],
-            controllers=controllers,
+            controllers=[
+                *(default_controllers() if controllers is None else controllers),
+                node_ipam_controller(POD_RANGES),
+            ],
             scheduler=scheduler,
             clock=self.clock,
             network=False,
@@ -85,7 +92,8 @@ class PlaneHarness:
         runtime = self.runtimes.get(name)
         if runtime is None:
             runtime = self.runtimes[name] = FakeRuntime(clock=self.clock, script=self._script)
-        return NodeAgent(name, runtime=runtime, capacity=self._capacity, on_exit="leave", **options)
+        options = {"on_exit": "leave", "pod_network": True, **options}
+        return NodeAgent(name, runtime=runtime, capacity=self._capacity, **options)
 
     async def apply(self, manifest: str, *, namespace: str = "") -> tuple[Object, ...]:
         """Apply every document of a YAML text."""
