@@ -78,7 +78,9 @@ class Cycle:
         shape = self.profile.shape_of(pod)
         known = self._shapes.pop(shape, None)
         if known is None:
-            known = Evaluation(self.profile, pod, self.table)
+            # Its own view of the Pod: the one given will be told when the Pod is bound, which the others of its shape
+            # are not, and rows are asked for again long after that.
+            known = Evaluation(self.profile, PodInfo(pod.pod), self.table)
             limit = max(MIN_SHAPES, MAX_CACHED_ROWS // max(self.table.size, 1))
             while len(self._shapes) >= limit:
                 self._shapes.pop(next(iter(self._shapes)))
