@@ -99,6 +99,11 @@ async def _release(pod: Pod, owner: Object, ctx: Context) -> None:
         return
 
 
+def is_namespace_ending(error: APIError) -> bool:
+    """Say whether something could not be created because its namespace goes, which is no failure."""
+    return any(cause.reason == "NamespaceTerminating" for cause in error.causes)
+
+
 async def in_growing_batches(work: Sequence[T], do: Callable[[T], Awaitable[None]]) -> APIError | None:
     """Do `work` in batches of 1, 2, 4, ... and stop after a batch in which something failed.
 
@@ -131,6 +136,8 @@ async def create_pods(owner: Object, template: PodTemplateSpec, count: int, ctx:
         try:
             made = await ctx.client.create(pod)
         except APIError as error:
+            if is_namespace_ending(error):
+                raise
             ctx.events.warning(owner, "FailedCreate", f"Error creating: {error}")
             raise
         ctx.events.normal(owner, "SuccessfulCreate", f"Created pod: {made.metadata.name}")

@@ -13,7 +13,15 @@ from orchestra.api.rules import controller_of, is_active, is_available, is_ready
 from orchestra.api.selectors import Selector, label_selector, selector_from_labels
 from orchestra.controller.interface import Context, Controller, Listers, Result
 from orchestra.errors import APIError, NotFound
-from orchestra.workloads.pods import MAX_BURST, ORPHANS, claim, create_pods, delete_pods, pace_seconds
+from orchestra.workloads.pods import (
+    MAX_BURST,
+    ORPHANS,
+    claim,
+    create_pods,
+    delete_pods,
+    is_namespace_ending,
+    pace_seconds,
+)
 from orchestra.workloads.victims import rank_victims
 
 
@@ -54,6 +62,8 @@ async def reconcile(rs: ReplicaSet, ctx: Context) -> Result | None:
     error = None
     if rs.metadata.deletion_timestamp is None and len(active) < wanted:
         error = await create_pods(rs, rs.spec.template, wanted - len(active), ctx)
+        if error is not None and is_namespace_ending(error):
+            error = None
     elif rs.metadata.deletion_timestamp is None and len(active) > wanted:
         ranked = rank_victims(active, _related_on_node(rs, ctx), ctx.clock.now())
         error = await delete_pods(rs, ranked[: min(len(active) - wanted, MAX_BURST)], ctx)

@@ -13,6 +13,7 @@ from orchestra.api.rules import is_controlled_by, owner_reference, template_hash
 from orchestra.controller.interface import Context
 from orchestra.errors import AlreadyExists, APIError
 from orchestra.workloads import progress, rollout
+from orchestra.workloads.pods import is_namespace_ending
 from orchestra.workloads.rollout import HASH_LABEL, REVISION, REVISION_HISTORY, replicas_of
 
 _NOT_COPIED = frozenset(
@@ -81,21 +82,30 @@ class Revisions:
         except AlreadyExists:
             return await self._taken(ctx, name)
         except APIError as error:
-            text = f'Failed to create new replica set "{name}": {error}'
-            ctx.events.warning(self._deployment, "ReplicaSetCreateError", text)
-            if progress.has_deadline(self._deployment):
-                condition = progress.new_condition(
-                    progress.PROGRESSING, "False", "ReplicaSetCreateError", text, ctx.clock.now()
-                )
-                conditions = progress.with_condition(self._deployment.status.conditions, condition)
-                failed = attrs.evolve(self._deployment.status, conditions=conditions)
-                await ctx.client.update(attrs.evolve(self._deployment, status=failed), subresource="status")
+            if is_namespace_ending(error):
+                return None
+            await self._refused(ctx, name, error)
             raise
         if replicas_of(made):
             text = f"Scaled up replica set {name} from 0 to {replicas_of(made)}"
             ctx.events.normal(self._deployment, "ScalingReplicaSet", text)
         status = self._noticed("NewReplicaSetCreated", f'Created new replica set "{name}"', ctx, found=False)
         return Synced(replica_set=made, annotations=self._own_revision(made), status=status)
+
+    async def _refused(self, ctx: Context, name: str, error: APIError) -> None:
+        """Tell, by an Event and the condition Progressing, that the new ReplicaSet cannot be created."""
+        text = f'Failed to create new replica set "{name}": {error}'
+        ctx.events.warning(self._deployment, "ReplicaSetCreateError", text)
+        before = self._deployment.status.conditions
+        if not progress.has_deadline(self._deployment):
+            return
+        condition = progress.new_condition(
+            progress.PROGRESSING, "False", "ReplicaSetCreateError", text, ctx.clock.now()
+        )
+        conditions = progress.with_condition(before, condition)
+        if conditions is not before:
+            failed = attrs.evolve(self._deployment.status, conditions=conditions)
+            await ctx.client.update(attrs.evolve(self._deployment, status=failed), subresource="status")
 
     async def _taken(self, ctx: Context, name: str) -> Synced | None:
         """Somebody has the name: our own ReplicaSet that the cache does not show yet, or another's, and then the
