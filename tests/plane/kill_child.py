@@ -91,7 +91,7 @@ class Churn:
     async def run(self) -> None:
         for found in (await self.client.list(Deployment, namespace="default")).items:
             version = next(v.value for v in found.spec.template.spec.containers[0].env if v.name == "VERSION")
-            self.known[found.metadata.name] = (found.spec.replicas, int(version))
+            self.known[found.metadata.name] = (found.spec.replicas or 0, int(version))
         while True:
             self.number += 1
             steps = [self.service, self.config_map]

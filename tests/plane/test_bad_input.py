@@ -168,7 +168,7 @@ async def test_a_value_of_the_wrong_type_is_refused_naming_the_field(
         (
             "spec.template.spec.containers.0.ports",
             [{"containerPort": 70000}],
-            "spec.template.spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535",
+            "spec.template.spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and",
         ),
         (
             "spec.selector.matchLabels",
