@@ -282,7 +282,7 @@ async def test_the_pods_of_a_silent_node_are_replaced_elsewhere_and_ended_when_i
         taints = {(taint.key, taint.effect) for taint in node.spec.taints}
         assert taints >= {("node.kubernetes.io/unreachable", effect) for effect in ("NoSchedule", "NoExecute")}
         slices = (await client.list(EndpointSlice)).items
-        up = [one.node_name for part in slices for one in part.endpoints if one.conditions.ready]
+        up = [one.node_name or "" for part in slices for one in part.endpoints if one.conditions.ready]
         assert sorted(up) == ["node-0", "node-0", "node-2", "node-2"]
         await anyio.sleep(300)
         await harness.settle()

@@ -88,7 +88,7 @@ class Ledger:
         elif line["to"] == "note":
             self.possible[line["key"]] = [line["want"]]
             self.revisions[line["key"]] = int(line["revision"])
-        return line["to"] == "note"
+        return bool(line["to"] == "note")
 
     async def check(self, plane: ControlPlane) -> None:
         """Compare with what is there, which is all that is possible from here on."""
