@@ -244,6 +244,8 @@ class Probing(Protocol):
     async def probe(self, container_id: str, kind: str) -> str:
         """Return why a probe (`startup`, `liveness` or `readiness`) failed, or an empty text when it succeeded.
 
+        Lifecycle hooks that send a request (`postStart`, `preStop`) are asked for in the same way.
+
         Raises `RuntimeServiceError` when the container does not run.
         """
         ...

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 import anyio
 
@@ -35,32 +36,50 @@ def since(options: LogOptions, now: datetime) -> datetime | None:
 async def read_log(
     path: Path, options: LogOptions, now: datetime, still_running: Callable[[], bool]
 ) -> AsyncIterator[bytes]:
-    """Yield the wanted part of a log file, and with `follow` what is added while the container runs."""
-    left = options.limit_bytes
-    start = since(options, now)
-    with path.open("rb") as file:
+    """Yield the wanted part of a log file, and with `follow` what is added while the container runs.
+
+    A file that is rotated meanwhile is read to its end, and then the one that took its place.
+    """
+    left, start = options.limit_bytes, since(options, now)
+    file: BinaryIO = path.open("rb")
+    try:
         if options.tail_lines is not None:
-            file.seek(_tail_offset(path, options.tail_lines))
+            file.seek(tail_offset(path, options.tail_lines))
         rest = b""
-        while True:
+        while left is None or left > 0:
             running = still_running()  # asked before reading: what comes between is seen by the next round
             block = file.read(CHUNK_BYTES)
             if not block:
-                if not options.follow or (not running and not rest):
+                if not options.follow:
                     return
-                if not running:
-                    rest += b"\n"
-                else:
+                fresh = _newer(path, file)
+                if fresh is not None:
+                    file.close()
+                    file = fresh
+                elif running:
                     await anyio.sleep(POLL_SECONDS)
-                    continue
+                elif rest:
+                    block = b"\n"
+                else:
+                    return
             *lines, rest = (rest + block).split(b"\n")
             chunk = b"".join(_shown(line, options, start) for line in lines)
             if left is not None:
                 chunk, left = chunk[:left], left - len(chunk)
             if chunk:
                 yield chunk
-            if left is not None and left <= 0:
-                return
+    finally:
+        file.close()
+
+
+def _newer(path: Path, file: BinaryIO) -> BinaryIO | None:
+    """Return the file that has taken the place of the one that is open, None while there is none."""
+    try:
+        if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
+            return None
+        return path.open("rb")
+    except FileNotFoundError:
+        return None
 
 
 def _shown(line: bytes, options: LogOptions, start: datetime | None) -> bytes:
@@ -82,27 +101,23 @@ def _time(text: bytes) -> datetime:
         return datetime.fromtimestamp(0, UTC)
 
 
-def _tail_offset(path: Path, lines: int) -> int:
-    """Return where the last `lines` whole lines of a file begin; partial lines belong to the line they start."""
-    size = path.stat().st_size
-    if lines <= 0:
-        return size
-    found, end, offsets = 0, size, b""
+def tail_offset(path: Path, lines: int) -> int:
+    """Return where the last `lines` lines of a file begin; as in Kubernetes, a partial line counts as one."""
     with path.open("rb") as file:
+        end = size = file.seek(0, os.SEEK_END)
+        if lines <= 0:
+            return size
+        wanted = lines + 1  # the newline at the very end ends the last line
         while end > 0:
             begin = max(0, end - CHUNK_BYTES)
-            file.seek(begin, os.SEEK_SET)
-            offsets = file.read(end - begin) + offsets
+            file.seek(begin)
+            block = file.read(end - begin)
+            count = block.count(b"\n")
+            if count >= wanted:
+                position = len(block)
+                for _ in range(wanted):
+                    position = block.rindex(b"\n", 0, position)
+                return begin + position + 1
+            wanted -= count
             end = begin
-            found = sum(1 for line in offsets.splitlines() if b" F " in line[:64])
-            if found > lines:
-                break
-    kept = offsets.splitlines(keepends=True)
-    taken, total = 0, 0
-    for line in reversed(kept):
-        if b" F " in line[:64]:
-            if taken == lines:
-                break
-            taken += 1
-        total += len(line)
-    return size - total
+    return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
@@ -97,7 +96,7 @@ async def _create(
 def log_directory(node: NodeContext, pod: Pod) -> str:
     """Return where the logs of a Pod lie, named as a kubelet names it; below it `<container>/<attempt>.log`."""
     meta = pod.metadata
-    return str(Path(node.log_root) / f"{meta.namespace}_{meta.name}_{meta.uid}")
+    return f"{node.log_root}/{meta.namespace}_{meta.name}_{meta.uid}"
 
 
 async def _run(node: NodeContext, container_id: str) -> None:

@@ -82,7 +82,7 @@ class PodWorker:
     def update(self, pod: Pod) -> None:
         """Take a newer state of the Pod."""
         old, new = self.pod.metadata, pod.metadata
-        if int(new.resource_version or 0) < int(old.resource_version or 0):
+        if int(new.resource_version or 0) <= int(old.resource_version or 0):
             return
         self.pod = pod
         if (new.generation, new.deletion_grace_period_seconds, new.deletion_timestamp) != (

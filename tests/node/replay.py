@@ -167,10 +167,12 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(script: Script | None = None, **options: Any) -> AsyncIterator[Stage]:
+async def stage(
+    script: Script | None = None, *, kind: type[FakeRuntime] = SlowRuntime, **options: Any
+) -> AsyncIterator[Stage]:
     """A running node that waits for Pods."""
     clock = VirtualClock()
-    runtime = SlowRuntime(clock=clock, script=script)
+    runtime = kind(clock=clock, script=script)
     async with (
         MemoryStore(clock=clock) as store,
         APIServer(store, clock=clock) as server,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
@@ -93,6 +93,3 @@ class Shell:
             else:
                 code = int(words[0] == "false")
         return ExecResult(exit_code=code, stdout=stdout, seconds=seconds)
-
-
-Execute = Callable[[tuple[str, ...], float], ExecResult]
