@@ -36,4 +36,11 @@ def _one_line(text: str) -> str:
     """Return text without what would break the layout or steer a terminal."""
     if "\n" in text or "\r" in text:
         text = text.replace("\r", "").replace("\n", "\\n")
-    return text if text.isprintable() else "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in text)
+    return harmless(text)
+
+
+def harmless(text: str) -> str:
+    """Return text with its control characters, tabs apart, written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in text)

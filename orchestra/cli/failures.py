@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
-from orchestra.errors import APIError, Cause, Invalid, OrchestraError, ServiceUnavailable
+from orchestra.errors import APIError, Cause, Invalid, OrchestraError, ServiceUnavailable, Unauthorized
 
 CONFLICT_HINT = """\
 Those fields belong to another manager. Either
@@ -20,10 +18,16 @@ class CommandError(OrchestraError):
 def describe_error(error: BaseException, *, server: str = "") -> str:
     """Return the lines that tell a person of an error. `server` is the address that was dialled."""
     if isinstance(error, ServiceUnavailable) and "cannot be reached" in error.message:
+        if "handshake failed" in error.message:
+            return (
+                f"Unable to connect to the server: {server}: no trust in its certificate: see --certificate-authority"
+            )
         return (
             f"The connection to the server {server or 'given'} was refused - did you specify the right host or port?\n"
             "Start one with `orchestra up`, or name another one with --server or ORCHESTRA_SERVER."
         )
+    if isinstance(error, Unauthorized):
+        return "error: You must be logged in to the server (Unauthorized)"
     if isinstance(error, Invalid):
         return _invalid(error)
     if isinstance(error, APIError):
@@ -51,8 +55,3 @@ def _invalid(error: Invalid) -> str:
 
 def _fault(cause: Cause) -> str:
     return f"{cause.field}: {cause.message}" if cause.field else cause.message
-
-
-def reworded(error: OrchestraError, words: Mapping[type[OrchestraError], Callable[[str], str]]) -> str:
-    """Return an error's text in other words where its type has some."""
-    return next((say(str(error)) for kind, say in words.items() if isinstance(error, kind)), str(error))

@@ -22,14 +22,3 @@ def parse_span(text: str, option: str) -> float:
         raise CommandError(f'invalid argument "{text}" for "--{option}" flag: time: {why}')
     seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
     return -seconds if text.startswith("-") else seconds
-
-
-def go_span(seconds: float) -> str:
-    """Return seconds as Go writes them: `30s`, `1m30s`, `1h0m0s`."""
-    whole = int(seconds)
-    rest = seconds - whole
-    if whole < 60:
-        return f"{seconds:g}s"
-    hours, minutes = divmod(whole // 60, 60)
-    tail = f"{whole % 60 + rest:g}s"
-    return f"{hours}h{minutes}m{tail}" if hours else f"{minutes}m{tail}"

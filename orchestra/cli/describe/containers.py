@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-
 from orchestra.api.core.container import Container, EnvVar
 from orchestra.api.core.probe import Probe
 from orchestra.api.core.status import ContainerState, ContainerStatus
@@ -79,16 +77,12 @@ def _state(sheet: Sheet, title: str, state: ContainerState) -> None:
         sheet.line(3, f"Exit Code:\t{ended.exit_code}")
         if ended.signal > 0:
             sheet.line(3, f"Signal:\t{ended.signal}")
-        sheet.line(3, f"Started:\t{_time(ended.started_at)}")
-        sheet.line(3, f"Finished:\t{_time(ended.finished_at)}")
+        sheet.line(3, f"Started:\t{long_time(ended.started_at)}")
+        sheet.line(3, f"Finished:\t{long_time(ended.finished_at)}")
     else:
         sheet.line(2, f"{title}:\tWaiting")
         if state.waiting is not None and state.waiting.reason:
             sheet.line(3, f"Reason:\t{state.waiting.reason}")
-
-
-def _time(value: datetime | None) -> str:
-    return long_time(value)
 
 
 def _resources(sheet: Sheet, container: Container) -> None:

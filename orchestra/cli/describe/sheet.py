@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
+from orchestra.cli.columns import harmless
+
 PADDING: Final = 2
 MAX_ANNOTATION: Final = 140
 """The longest annotation that is shown on one line."""
@@ -22,7 +24,7 @@ class Sheet:
 
     def line(self, level: int, text: str = "") -> None:
         """Add a line, indented by two spaces for each level."""
-        self._lines += [f"{'  ' * level}{part}" for part in text.split("\n")]
+        self._lines += [f"{'  ' * level}{harmless(part)}" for part in text.split("\n")]
 
     def break_columns(self) -> None:
         """Let what follows be aligned by itself."""
