@@ -25,7 +25,7 @@ from orchestra.node.context import NodeContext
 from orchestra.node.model import GRACE_ANNOTATION, POD_UID_LABEL, Refusal
 from orchestra.node.probes import NodeProber, Prober
 from orchestra.node.registration import Heartbeat, NodeFacts, host_capacity, system_info
-from orchestra.node.rotation import ROTATE_SECONDS, full_logs, rotate
+from orchestra.node.rotation import ROTATE_SECONDS, full_logs, logged_pods, remove_logs, rotate
 from orchestra.node.serving import NodeLogs
 from orchestra.node.volumes import Volumes
 
@@ -190,7 +190,9 @@ class NodeAgent:
 
     async def _work(self, worker: PodWorker) -> None:
         await worker.run()  # when cancelled, the worker stays listed: its containers are still to be ended
-        self._workers.pop(worker.pod.metadata.uid, None)
+        uid = worker.pod.metadata.uid
+        self._workers.pop(uid, None)
+        remove_logs(Path(worker.node.log_root), uid)
 
     async def _wait_for_network(self, surroundings: Surroundings, node: NodeContext, heartbeat: Heartbeat) -> None:
         """Wait until the node has a range of Pod addresses, and give it to the runtime."""
@@ -232,6 +234,10 @@ class NodeAgent:
         for uid in node.volumes.known():
             if uid not in wanted:
                 node.volumes.remove(uid)
+        logs = Path(node.log_root)
+        for uid in logged_pods(logs):
+            if uid not in wanted:
+                remove_logs(logs, uid)
         return found
 
     async def _remove_orphan(self, node: NodeContext, sandbox: pb.PodSandbox) -> None:

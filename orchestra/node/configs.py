@@ -39,8 +39,38 @@ def sandbox_config(pod: Pod, attempt: int, log_directory: str) -> pb.PodSandboxC
         log_directory=log_directory,
         labels=dict(meta.labels) | _labels(pod),
         annotations=dict(meta.annotations),
-        linux=pb.LinuxPodSandboxConfig(),
+        port_mappings=_host_ports(pod),
+        linux=pb.LinuxPodSandboxConfig(
+            security_context=pb.LinuxSandboxSecurityContext(namespace_options=_namespaces(pod))
+        ),
     )
+
+
+def _namespaces(pod: Pod) -> pb.NamespaceOption:
+    """Return what the containers share with each other, and with the host where the Pod asks for that."""
+    spec = pod.spec
+    own_pid = pb.POD if spec.share_process_namespace else pb.CONTAINER
+    return pb.NamespaceOption(
+        network=pb.NODE if spec.host_network else pb.POD,
+        pid=pb.NODE if spec.host_pid else own_pid,
+        ipc=pb.NODE if spec.host_ipc else pb.POD,
+    )
+
+
+def _host_ports(pod: Pod) -> list[pb.PortMapping]:
+    if pod.spec.host_network:
+        return []
+    return [
+        pb.PortMapping(
+            protocol=pb.Protocol.Value(port.protocol or "TCP"),
+            container_port=port.container_port,
+            host_port=port.host_port,
+            host_ip=port.host_ip,
+        )
+        for container in (*pod.spec.init_containers, *pod.spec.containers)
+        for port in container.ports
+        if port.host_port
+    ]
 
 
 def container_config(

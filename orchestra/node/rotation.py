@@ -1,11 +1,14 @@
 """Keeping container logs within bounds: a full log is renamed, and the runtime goes on in a new file.
 
+The logs of a Pod go with the Pod, or when the agent next starts.
+
 The bounds and the names are those of a kubelet: 10 MiB and five files for each container.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -41,6 +44,18 @@ async def rotate(runtime: Runtime, container_id: str, path: Path, now: datetime)
         os.rename(aside, path)
         raise
     _remove_oldest(path)
+
+
+def logged_pods(root: Path) -> tuple[str, ...]:
+    """Return the uids of the Pods that have logs below `root`, in folders named `<namespace>_<name>_<uid>`."""
+    return tuple(sorted(entry.name.rpartition("_")[2] for entry in root.iterdir())) if root.is_dir() else ()
+
+
+def remove_logs(root: Path, uid: str) -> None:
+    """Remove the logs of a Pod; what is written to them afterwards goes nowhere."""
+    if root.is_dir():
+        for folder in root.glob(f"*_{uid}"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_oldest(path: Path) -> None:

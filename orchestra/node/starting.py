@@ -51,7 +51,7 @@ async def start_container(
     memory.waiting, memory.hold_since, memory.hold_seconds = None, None, 0.0
     if start.attempt and start.counts:
         note_restart(memory, node.clock.now())
-    await _post_start(node, pod, container, container_id, sandbox.ip, memory)
+    await _post_start(node, pod, container, container_id, sandbox.ip or node.host_ip, memory)
 
 
 def _note_failure(memory: ContainerMemory, container: Container, failure: StartFailed, now: datetime) -> None:
@@ -68,7 +68,7 @@ async def _create(
     node: NodeContext, pod: Pod, container: Container, start: Start, sandbox: ObservedSandbox, image: str
 ) -> str:
     try:
-        variables = environment(pod, container, await node.sources(pod), node.place(sandbox.ip))
+        variables = environment(pod, container, await node.sources(pod), node.place(sandbox.ip or node.host_ip))
         mounts = list(container_mounts(container, node.volumes.paths(pod), variables))
         if wants_message(container):
             file = message_file(node.volumes.pod_directory(pod.metadata.uid), container.name, start.attempt)

@@ -139,7 +139,9 @@ class PodWorker:
     async def observe(self) -> None:
         """Look at the runtime."""
         self.observed = await self._observer.observe()
-        if self.observed.sandboxes and self.observed.sandboxes[0].ip:
+        if self.pod.spec.host_network:
+            self.memory.ip = self.node.host_ip
+        elif self.observed.sandboxes and self.observed.sandboxes[0].ip:
             self.memory.ip = self.observed.sandboxes[0].ip
 
     async def _step(self, group: TaskGroup) -> datetime | None:

@@ -242,3 +242,9 @@ async def test_a_log_is_followed_to_the_end_of_the_container(host: Machine) -> N
     assert await host.log(follow=True) == "one\ntwo\nthree"
     assert await host.log(tail_lines=1) == "three"
     assert await host.log(limit_bytes=5) == "one\nt"
+
+
+async def test_a_pod_on_the_hosts_network_has_the_hosts_address(host: Machine) -> None:
+    await host.create(sleeper(), host_network=True)
+    pod = await host.ready()
+    assert pod.status.pod_ip == pod.status.host_ip == "127.0.0.1"
