@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 import attrs
 
 from orchestra.api.apps import ReplicaSet, ReplicaSetCondition, ReplicaSetStatus
 from orchestra.api.core import Pod
-from orchestra.api.rules import controller_of, is_active, is_available, is_ready
+from orchestra.api.rules import condition, controller_of, is_active, is_available, is_ready
 from orchestra.api.selectors import Selector, label_selector, selector_from_labels
 from orchestra.controller.interface import Context, Controller, Listers, Result
 from orchestra.errors import APIError, NotFound
@@ -77,9 +78,20 @@ async def reconcile(rs: ReplicaSet, ctx: Context) -> Result | None:
         raise error
     if abs(len(active) - wanted) > MAX_BURST:
         return ctx.requeue(after=0)
-    if rs.spec.min_ready_seconds and status.ready_replicas == wanted != status.available_replicas:
-        return ctx.requeue(after=rs.spec.min_ready_seconds)
-    return None
+    again = seconds_to_available(active, rs.spec.min_ready_seconds, ctx.clock.now())
+    return None if again is None else ctx.requeue(after=again)
+
+
+def seconds_to_available(pods: Iterable[Pod], min_ready_seconds: int, now: datetime) -> float | None:
+    """Return when the next ready Pod will have been ready for long enough; None when there is none to wait for."""
+    if not min_ready_seconds:
+        return None
+    waiting = [
+        (since + timedelta(seconds=min_ready_seconds) - now).total_seconds()
+        for pod in pods
+        if is_ready(pod) and (since := condition(pod, "Ready").last_transition_time) is not None
+    ]
+    return min((seconds for seconds in waiting if seconds > 0), default=None)
 
 
 def _related_on_node(rs: ReplicaSet, ctx: Context) -> dict[str, int]:
