@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+
 from orchestra.api.core.container import Container, EnvVar
 from orchestra.api.core.probe import Probe
 from orchestra.api.core.status import ContainerState, ContainerStatus

@@ -90,9 +90,7 @@ def _pods(sheet: Sheet, node: Node, pods: Sequence[Pod], now: datetime) -> None:
     allocatable = node.status.allocatable or node.status.capacity
     sheet.line(0, f"Non-terminated Pods:\t({len(pods)} in total)")
     header = ("Namespace", "Name", "CPU Requests", "CPU Limits", "Memory Requests", "Memory Limits", "Age")
-    sheet.table(
-        1, ("Namespace", "Name", *(f"{word}" for word in header[2:])), (_row(p, allocatable, now) for p in pods)
-    )
+    sheet.table(1, header, (_row(pod, allocatable, now) for pod in pods))
     sheet.line(0, "Allocated resources:\n  (Total limits may be over 100 percent, i.e., overcommitted.)")
     asked, limited = _sum(pods, pod_requests), _sum(pods, pod_limits)
     names = ["cpu", "memory", "ephemeral-storage"]
