@@ -24,11 +24,12 @@ from orchestra.api.core.affinity import Toleration
 from orchestra.api.core.cluster import Namespace
 from orchestra.api.core.config import ConfigMap, Secret
 from orchestra.api.core.container import Container, ContainerPort
+from orchestra.api.core.container_status import ContainerState, ContainerStateRunning, ContainerStatus
 from orchestra.api.core.node import Node, NodeCondition, NodeSpec, NodeStatus, Taint
 from orchestra.api.core.pod import Pod, PodSpec, PodTemplateSpec
 from orchestra.api.core.resources import ResourceRequirements
 from orchestra.api.core.service import Service, ServicePort, ServiceSpec
-from orchestra.api.core.status import ContainerState, ContainerStateRunning, ContainerStatus, PodCondition, PodIP
+from orchestra.api.core.status import PodCondition, PodIP
 from orchestra.api.frozen import ABSENT_MAP
 from orchestra.api.meta import LabelSelector
 from orchestra.api.object import MicroTime, ObjectMeta

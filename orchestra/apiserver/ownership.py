@@ -1,12 +1,13 @@
-"""Who owns which field: the link between the write path and `orchestra.api.managed`."""
+"""Who owns which field: the link between the write path and `orchestra.api.managed`.
+
+That package is loaded when an object is first applied: a plane that nobody applies anything to has no use for it.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from orchestra.api.managed.fieldset import FieldSet
-from orchestra.api.managed.ownership import Writer, apply_document, track_update
 from orchestra.api.object import Object, ResourceInfo
 from orchestra.api.schema import struct_schema
 from orchestra.apiserver import refusals
@@ -15,20 +16,22 @@ from orchestra.apiserver.metadata import meta_of, with_meta
 from orchestra.apiserver.record import Record
 from orchestra.errors import BadRequest
 
+if TYPE_CHECKING:
+    from orchestra.api.managed.ownership import Writer
+
 DEFAULT_MANAGER: Final = "orchestra"
 """Who writes, when the writer does not say."""
-
-_STATUS: Final = FieldSet.of("status")
-_SPEC: Final = FieldSet.of("spec")
-_NOTHING: Final = FieldSet.of()
 
 
 def writer_of(info: ResourceInfo, manager: str, subresource: str, now: datetime) -> Writer:
     """Return who writes, and which fields a write through this subresource leaves alone."""
+    from orchestra.api.managed.fieldset import FieldSet
+    from orchestra.api.managed.ownership import Writer
+
     if subresource == "status":
-        ignored = _SPEC
+        ignored = FieldSet.of("spec")
     else:
-        ignored = _STATUS if "status" in info.subresources else _NOTHING
+        ignored = FieldSet.of("status") if "status" in info.subresources else FieldSet.of()
     return Writer(
         manager=manager or DEFAULT_MANAGER,
         api_version=info.api_version,
@@ -40,6 +43,8 @@ def writer_of(info: ResourceInfo, manager: str, subresource: str, now: datetime)
 
 def applied(cls: type[Object], old: Record | None, document: Document, writer: Writer, *, force: bool) -> Document:
     """Return what applying a document makes of an object, or of nothing; raises Conflict and BadRequest."""
+    from orchestra.api.managed.ownership import apply_document
+
     info, meta = cls.resource_info, meta_of(document)
     if not meta.get("name"):
         raise BadRequest("name must be provided")
@@ -59,4 +64,6 @@ def has_owners(old: Document, new: Document) -> bool:
 
 def tracked(cls: type[Object], old: Document, new: Document, writer: Writer) -> Document:
     """Return an updated document with its ownership brought up to date."""
+    from orchestra.api.managed.ownership import track_update
+
     return track_update(old, new, struct_schema(cls), writer)

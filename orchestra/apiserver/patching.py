@@ -7,7 +7,6 @@ from typing import Any
 from orchestra.api.object import Object
 from orchestra.api.patch import json_patch, merge_patch
 from orchestra.api.schema import struct_schema
-from orchestra.api.strategic import strategic_merge
 from orchestra.client.interface import Patch, PatchType
 
 Document = dict[str, Any]
@@ -22,4 +21,6 @@ def patched(document: Document, patch: Patch, cls: type[Object] | None) -> Docum
         return json_patch(document, patch.body)
     if patch.type is PatchType.MERGE or cls is None:
         return merge_patch(document, patch.body)
+    from orchestra.api.strategic import strategic_merge
+
     return strategic_merge(document, patch.body, struct_schema(cls))

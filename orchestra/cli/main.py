@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import click
 
+from orchestra.cli import quickstart
+
 COMMANDS: Final = {
     "demo": ("demonstration", "Run the whole main job once, verify every step, and clean up"),
     "up": ("up", "Run a control plane until interrupted"),
@@ -75,6 +77,7 @@ def cli(ctx: click.Context, /, **given: Any) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and leave the process with its exit status."""
+    quickstart.begin()
     try:
         status = _run(arguments)
         sys.stdout.flush()

@@ -11,6 +11,7 @@ from typing import Any, Final
 import anyio
 from anyio.abc import TaskStatus
 
+from orchestra.cli import quickstart
 from orchestra.cli.terminal import Terminal
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -23,6 +24,7 @@ async def serve(part: AbstractAsyncContextManager[Any], ready: Callable[[], Awai
         stop = anyio.Event()
         await tasks.start(_listen, stop, terminal)
         async with part:
+            quickstart.settle()
             status = await ready()
             terminal.flush()
             await stop.wait()

@@ -11,7 +11,6 @@ import anyio
 from orchestra.api.object import Object
 from orchestra.client.interface import Client, Fence
 from orchestra.clock import Clock
-from orchestra.controller.election import Election
 from orchestra.controller.health import Health
 from orchestra.controller.informer import SharedInformers
 from orchestra.controller.interface import Controller, Informer, Part, Surroundings
@@ -22,6 +21,8 @@ from orchestra.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
+
+    from orchestra.controller.election import Election
 
 O = TypeVar("O", bound=Object)  # noqa: E741 - the type of an object
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import attrs
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
-from orchestra.api.core import ContainerUser, LinuxContainerUser
+
+if TYPE_CHECKING:
+    from orchestra.api.core import ContainerUser
 
 POD_NAME_LABEL = "io.kubernetes.pod.name"
 POD_NAMESPACE_LABEL = "io.kubernetes.pod.namespace"
@@ -195,6 +198,8 @@ def observe_container(status: pb.ContainerStatus, sandbox_id: str) -> ObservedCo
 
 
 def _user(user: pb.ContainerUser) -> ContainerUser:
+    from orchestra.api.core import ContainerUser, LinuxContainerUser
+
     linux = user.linux
     groups = tuple(linux.supplemental_groups)
     return ContainerUser(linux=LinuxContainerUser(uid=linux.uid, gid=linux.gid, supplemental_groups=groups))

@@ -41,6 +41,20 @@ if TYPE_CHECKING:
         VolumeDevice,
         VolumeMount,
     )
+    from orchestra.api.core.container_status import (
+        ContainerState,
+        ContainerStateRunning,
+        ContainerStateTerminated,
+        ContainerStateWaiting,
+        ContainerStatus,
+        ContainerUser,
+        ImageVolumeStatus,
+        LinuxContainerUser,
+        ResourceHealth,
+        ResourceStatus,
+        VolumeMountStatus,
+        VolumeStatus,
+    )
     from orchestra.api.core.event import Event, EventSeries, EventSource
     from orchestra.api.core.node import (
         AttachedVolume,
@@ -126,25 +140,13 @@ if TYPE_CHECKING:
     )
     from orchestra.api.core.status import (
         ContainerExtendedResourceRequest,
-        ContainerState,
-        ContainerStateRunning,
-        ContainerStateTerminated,
-        ContainerStateWaiting,
-        ContainerStatus,
-        ContainerUser,
         HostIP,
-        ImageVolumeStatus,
-        LinuxContainerUser,
         NodeAllocatableResourceClaimStatus,
         PodCondition,
         PodExtendedResourceClaimStatus,
         PodIP,
         PodResourceClaimStatus,
         PodStatus,
-        ResourceHealth,
-        ResourceStatus,
-        VolumeMountStatus,
-        VolumeStatus,
     )
     from orchestra.api.core.volume import (
         ClusterTrustBundleProjection,
@@ -205,6 +207,11 @@ _MODULES = {
         "ConfigMapEnvSource Container ContainerPort ContainerRestartRule ContainerRestartRuleOnExitCodes "
         "EnvFromSource EnvVar EnvVarSource EphemeralContainer SecretEnvSource VolumeDevice VolumeMount"
     ),
+    ".container_status": (
+        "ContainerState ContainerStateRunning ContainerStateTerminated ContainerStateWaiting "
+        "ContainerStatus ContainerUser ImageVolumeStatus LinuxContainerUser ResourceHealth ResourceStatus "
+        "VolumeMountStatus VolumeStatus"
+    ),
     ".event": "Event EventSeries EventSource",
     ".node": (
         "AttachedVolume ConfigMapNodeConfigSource ContainerImage DaemonEndpoint Node NodeAddress "
@@ -232,10 +239,8 @@ _MODULES = {
         "ServiceStatus SessionAffinityConfig"
     ),
     ".status": (
-        "ContainerExtendedResourceRequest ContainerState ContainerStateRunning ContainerStateTerminated "
-        "ContainerStateWaiting ContainerStatus ContainerUser HostIP ImageVolumeStatus LinuxContainerUser "
-        "NodeAllocatableResourceClaimStatus PodCondition PodExtendedResourceClaimStatus PodIP "
-        "PodResourceClaimStatus PodStatus ResourceHealth ResourceStatus VolumeMountStatus VolumeStatus"
+        "ContainerExtendedResourceRequest HostIP NodeAllocatableResourceClaimStatus PodCondition "
+        "PodExtendedResourceClaimStatus PodIP PodResourceClaimStatus PodStatus"
     ),
     ".volume": (
         "CSIVolumeSource ClusterTrustBundleProjection ConfigMapProjection ConfigMapVolumeSource "

@@ -14,8 +14,8 @@ from orchestra.api.tables.durations import human_age
 from orchestra.api.tables.model import NONE, Cell, Printer, RowCondition, columns
 
 if TYPE_CHECKING:
+    from orchestra.api.core.container_status import ContainerState, ContainerStatus
     from orchestra.api.core.pod import Pod
-    from orchestra.api.core.status import ContainerState, ContainerStatus
 
 COLUMNS = columns("Name|Ready|Status|Restarts|Age|*IP|*Node|*Nominated Node|*Readiness Gates")
 
