@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from orchestra.api.core.container import Container, EnvVar
-from orchestra.api.core.probe import Probe
 from orchestra.api.core.container_status import ContainerState, ContainerStatus
+from orchestra.api.core.probe import Probe
 from orchestra.cli.describe.sheet import Sheet, long_time, yes
 
 Resolve = Callable[[str], str]
