@@ -192,6 +192,12 @@ def check_starts(data_dir: Path) -> None:
         assert running.get(path.name, started) == started or not started
 
 
+def kept_of_pods(data_dir: Path) -> set[str]:
+    """The uids of the Pods that nodes have logs or volumes of."""
+    folders = (*data_dir.glob("node-*/logs/*"), *data_dir.glob("node-*/pods/*"))
+    return {folder.name.rpartition("_")[2] for folder in folders}
+
+
 async def test_a_plane_that_is_killed_at_random_moments_loses_nothing_and_starts_nothing_twice(data_dir: Path) -> None:
     seed = int(os.environ.get("RECOVERY_SEED", "1"))
     chance = random.Random(seed)
@@ -208,6 +214,8 @@ async def test_a_plane_that_is_killed_at_random_moments_loses_nothing_and_starts
         await ledger.check(plane)
         assert len(ledger.deployments()) <= MAX_DEPLOYMENTS + 1
         await converge(plane, data_dir, ledger.deployments())
+        uids = {pod.metadata.uid for pod in (await plane.client.list(Pod)).items}
+        await eventually(lambda: kept_of_pods(data_dir) <= uids)
     check_starts(data_dir)
     assert users_of(data_dir) == []
 
