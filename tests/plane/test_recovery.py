@@ -31,7 +31,7 @@ from tests.plane.kill_child import MAX_DEPLOYMENTS, deployment, new_plane, pod_s
 from tests.plane.processes import containers_of, end_users, is_alive, users_of
 
 CHILD = str(Path(__file__).with_name("kill_child.py"))
-ROUNDS = int(os.environ.get("RECOVERY_ROUNDS", "10"))
+ROUNDS = int(os.environ.get("RECOVERY_ROUNDS", "8"))
 MAX_WRITES = 30
 """How many acknowledged writes a child may do at most before it is killed."""
 WAIT_SECONDS = 60.0
