@@ -95,79 +95,61 @@ def changes(
     present: dict[Ports, list[EndpointSlice]] = {}
     for one in existing:
         present.setdefault(tuple(one.ports), []).append(one)
-    create: list[EndpointSlice] = []
-    update: list[EndpointSlice] = []
-    delete: list[EndpointSlice] = []
+    writes = _Writes(service)
     for ports, endpoints in wanted.items():
-        held = present.pop(ports, [])
-        _fit(service, ports, endpoints, held, create, update, delete)
+        writes.fit(ports, endpoints, present.pop(ports, []))
     spare = [one for rest in present.values() for one in rest]
     if not wanted and spare:
-        _empty(service, spare[0], update)  # an empty Service keeps one slice, so that readers know it is known
+        writes.empty(spare[0])  # an empty Service keeps one slice, so that readers know it is known
         spare = spare[1:]
     elif not wanted:
-        create.append(new_slice(service, (), ()))
-    delete.extend(spare)
-    return _recycled(create, update, delete)
-
-
-def _recycled(create: list[EndpointSlice], update: list[EndpointSlice], delete: list[EndpointSlice]) -> SliceChanges:
-    """Fill slices that would go with what new ones would hold: one write instead of two, and readers see no gap."""
-    count = min(len(create), len(delete))
-    reused = [
-        attrs.evolve(
-            old,
-            endpoints=new.endpoints,
-            ports=new.ports,
-            metadata=attrs.evolve(old.metadata, labels=new.metadata.labels),
-        )
-        for new, old in zip(create[:count], delete[:count], strict=True)
-    ]
-    return SliceChanges(create=tuple(create[count:]), update=(*update, *reused), delete=tuple(delete[count:]))
-
-
-def _empty(service: Service, one: EndpointSlice, update: list[EndpointSlice]) -> None:
-    labels = slice_labels(service)
-    if one.endpoints or one.ports or dict(one.metadata.labels) != labels:
-        meta = attrs.evolve(one.metadata, labels=labels)
-        update.append(attrs.evolve(one, endpoints=(), ports=(), metadata=meta))
+        writes.create.append(new_slice(service, (), ()))
+    return SliceChanges(create=tuple(writes.create), update=tuple(writes.update), delete=(*writes.delete, *spare))
 
 
 def _identity(endpoint: Endpoint) -> str:
     return endpoint.target_ref.uid if endpoint.target_ref is not None else endpoint.addresses[0]
 
 
-def _fit(
-    service: Service,
-    ports: Ports,
-    wanted: dict[str, Endpoint],
-    held: list[EndpointSlice],
-    create: list[EndpointSlice],
-    update: list[EndpointSlice],
-    delete: list[EndpointSlice],
-) -> None:
-    """Fill the slices of one set of ports: correct what they hold, then add what is missing where there is room."""
-    labels = slice_labels(service)
-    left = dict(wanted)
-    contents: list[list[Endpoint]] = []
-    for one in held:
-        kept = [left.pop(key) for e in one.endpoints if (key := _identity(e)) in left]
-        contents.append(kept)
-    missing = list(left.values())
-    for kept in sorted(contents, key=len, reverse=True):
-        room = MAX_ENDPOINTS - len(kept)
-        kept.extend(missing[:room])
-        missing = missing[room:]
-    for one, kept in zip(held, contents, strict=True):
-        if not kept:
-            delete.append(one)
-        elif tuple(kept) != tuple(one.endpoints) or dict(one.metadata.labels) != labels:
-            meta = attrs.evolve(one.metadata, labels=labels)
-            update.append(attrs.evolve(one, endpoints=tuple(kept), metadata=meta))
-    create.extend(
-        new_slice(service, ports, missing[begin : begin + MAX_ENDPOINTS])
-        for begin in range(0, len(missing), MAX_ENDPOINTS)
-    )
+class _Writes:
+    """Collects what has to be written for one Service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._labels = slice_labels(service)
+        self.create: list[EndpointSlice] = []
+        self.update: list[EndpointSlice] = []
+        self.delete: list[EndpointSlice] = []
+
+    def empty(self, one: EndpointSlice) -> None:
+        """Leave a slice without endpoints and ports."""
+        self._set(one, (), ())
+
+    def fit(self, ports: Ports, wanted: Mapping[str, Endpoint], held: Sequence[EndpointSlice]) -> None:
+        """Fill the slices of one set of ports: correct what they hold, then add what is missing where there is room."""
+        left = dict(wanted)
+        contents = [[left.pop(key) for e in one.endpoints if (key := _identity(e)) in left] for one in held]
+        missing = list(left.values())
+        for kept in sorted(contents, key=len, reverse=True):
+            room = MAX_ENDPOINTS - len(kept)
+            kept.extend(missing[:room])
+            missing = missing[room:]
+        for one, kept in zip(held, contents, strict=True):
+            if kept:
+                self._set(one, tuple(kept), one.ports)
+            else:
+                self.delete.append(one)
+        self.create.extend(
+            new_slice(self._service, ports, missing[begin : begin + MAX_ENDPOINTS])
+            for begin in range(0, len(missing), MAX_ENDPOINTS)
+        )
+
+    def _set(self, one: EndpointSlice, endpoints: tuple[Endpoint, ...], ports: Ports) -> None:
+        same = tuple(one.endpoints) == endpoints and tuple(one.ports) == tuple(ports)
+        if same and dict(one.metadata.labels) == self._labels:
+            return
+        meta = attrs.evolve(one.metadata, labels=self._labels)
+        self.update.append(attrs.evolve(one, endpoints=endpoints, ports=ports, metadata=meta))
 
 
 def new_slice(service: Service, ports: Ports, endpoints: Iterable[Endpoint]) -> EndpointSlice:
