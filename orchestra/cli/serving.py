@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -51,11 +52,16 @@ def start_logging(level: str) -> None:
     """Write the log entries of that level and above to standard error; `off` writes none."""
     if level == "off":
         return
+    from orchestra._log import enable_logging
+
+    enable_logging(level=LEVELS[level], configure=functools.partial(_configure_structlog, LEVELS[level]))
+
+
+def _configure_structlog(level: int) -> None:
+    """Configure structlog, which brings rich's tracebacks along: a fifth of the start of a plane that says nothing."""
     import sys
 
     import structlog
-
-    from orchestra._log import enable_logging
 
     renderer: Any = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
@@ -65,7 +71,6 @@ def start_logging(level: str) -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    enable_logging()
