@@ -95,6 +95,7 @@ def run(request: dict[str, Any], reply: socket.socket) -> None:
     except FileNotFoundError:
         permitted = False
     if not permitted or os.path.exists(f"{folder}/process") or os.path.exists(f"{folder}/exit"):
+        os.close(lock)  # before the answer: whoever hears it may start the container at once
         answer(reply, {"error": "the permission to start the container was withdrawn"})
         return
     _Shim(folder, read_json(f"{folder}/spec.json")).serve(reply)
