@@ -17,7 +17,8 @@ def node_ipam_controller(ranges: Sequence[str]) -> Controller[Node]:
         """Give a node the first free range; without one it stays not ready, and an Event says why."""
         if node.spec.pod_cidr or node.metadata.deletion_timestamp is not None:
             return None
-        taken = {other.spec.pod_cidr for other in ctx.lister(Node).list()}
+        # Asked of the server: the cache may not show yet what the node before this one was given.
+        taken = {other.spec.pod_cidr for other in (await ctx.client.list(Node)).items}
         free = next((one for one in ranges if one not in taken), None)
         if free is None:
             text = f"all {len(ranges)} ranges of pod addresses are taken"
@@ -27,5 +28,5 @@ def node_ipam_controller(ranges: Sequence[str]) -> Controller[Node]:
         await ctx.client.update(attrs.evolve(node, spec=spec))
         return None
 
-    # One worker, which waits for its own writes: two nodes cannot be given the same range.
+    # One worker gives one range after the other: two nodes cannot be given the same one.
     return Controller(name="node-ipam", for_=Node, reconcile=reconcile, workers=1, component="cidrAllocator")

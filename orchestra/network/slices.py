@@ -104,7 +104,8 @@ def changes(
         spare = spare[1:]
     elif not wanted:
         writes.create.append(new_slice(service, (), ()))
-    return SliceChanges(create=tuple(writes.create), update=tuple(writes.update), delete=(*writes.delete, *spare))
+    writes.delete += spare
+    return writes.result()
 
 
 def _identity(endpoint: Endpoint) -> str:
@@ -142,6 +143,18 @@ class _Writes:
         self.create.extend(
             new_slice(self._service, ports, missing[begin : begin + MAX_ENDPOINTS])
             for begin in range(0, len(missing), MAX_ENDPOINTS)
+        )
+
+    def result(self) -> SliceChanges:
+        """Return the writes; slices that would go are filled with what new ones would hold.
+
+        That is one write instead of two, and readers see no gap.
+        """
+        count = min(len(self.create), len(self.delete))
+        for new, old in zip(self.create[:count], self.delete[:count], strict=True):
+            self._set(old, new.endpoints, new.ports)
+        return SliceChanges(
+            create=tuple(self.create[count:]), update=tuple(self.update), delete=tuple(self.delete[count:])
         )
 
     def _set(self, one: EndpointSlice, endpoints: tuple[Endpoint, ...], ports: Ports) -> None:
