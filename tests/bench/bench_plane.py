@@ -24,19 +24,7 @@ REPLICAS, NODES = 1000, 50
 
 _IMPORT = "import time; t = time.perf_counter(); import orchestra; print(time.perf_counter() - t)"
 
-_FIRST_WRITE = """
-import sys, anyio
-from orchestra import ControlPlane, SQLiteStore
-from orchestra.api.core import ConfigMap
-from orchestra.api.object import ObjectMeta
-
-async def main():
-    async with ControlPlane(store=SQLiteStore(sys.argv[1] + "/cluster.db")) as plane:
-        await plane.client.create(ConfigMap(metadata=ObjectMeta(name="first", namespace="default")))
-        print("stored", flush=True)
-
-anyio.run(main)
-"""
+_FIRST = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: first}\n"
 
 _THOUSAND = """
 import resource
@@ -59,18 +47,24 @@ def import_seconds() -> float:
 
 
 def first_write_seconds() -> float:
-    """Return how long a new process takes from its start to its first stored write."""
+    """Return how long the `orchestra` process takes from its start until it has stored what it was given.
+
+    It writes namespaces, a Node and a Lease of its own before that.
+    """
     samples = []
-    for _ in range(5):
-        with tempfile.TemporaryDirectory() as folder:
+    for _ in range(7):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "first.yaml").write_text(_FIRST, encoding="utf-8")
+            command = [sys.executable, "-m", "orchestra.cli.main", "up", "--data-dir", str(folder / "data")]
+            command += ["--listen", f"unix:{folder / 'socket'}", "-f", str(folder / "first.yaml")]
             began = time.perf_counter()
-            with subprocess.Popen(
-                [sys.executable, "-c", _FIRST_WRITE, folder], stdout=subprocess.PIPE, text=True
-            ) as process:
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
                 assert process.stdout is not None
-                process.stdout.readline()
+                assert any("first created" in line for line in process.stdout)
                 samples.append(time.perf_counter() - began)
-                process.wait()
+                process.terminate()
+                process.stdout.read()
     return statistics.median(samples)
 
 
@@ -125,7 +119,7 @@ def run() -> list[Figure]:
     ready_memory, ready_sqlite = statistics.median(memory) * 1000, statistics.median(sqlite) * 1000
     return [
         Figure("import orchestra", imported, "ms", "< 150", imported < 150),
-        Figure("process start to first stored write (SQLite)", first, "s", "< 0.8", first < 0.8),
+        Figure("`orchestra up` cold to the first object stored (SQLite)", first, "s", "< 0.8", first < 0.8),
         Figure("plane ready, memory store", ready_memory, "ms", "< 300", ready_memory < 300),
         Figure("plane ready, SQLite", ready_sqlite, "ms", "< 500", ready_sqlite < 500),
         Figure(f"{REPLICAS} replicas on {NODES} fake nodes: apply to all ready", seconds, "s", "< 2", seconds < 2),

@@ -117,13 +117,16 @@ def private_directory(path: Path) -> Path:
 
 
 def _node(name: str, options: UpOptions, data_dir: Path) -> NodeAgent:
-    from orchestra.cri import FakeRuntime, ProcessRuntime
     from orchestra.node import NodeAgent
 
     root = data_dir / name
     on_exit: Any = options.on_exit
     if options.runtime == "fake":
+        from orchestra.cri import FakeRuntime
+
         return NodeAgent(name, runtime=FakeRuntime(), root=root, on_exit=on_exit)
+    from orchestra.cri import ProcessRuntime
+
     return NodeAgent(name, runtime=ProcessRuntime(root=root), on_exit=on_exit)
 
 
