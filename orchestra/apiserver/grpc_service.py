@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 
 from orchestra._proto.orchestra.v1 import api_pb2 as pb
+from orchestra._version import __version__
 from orchestra.api.object import ResourceInfo
 from orchestra.apiserver.documents import Documents
 from orchestra.apiserver.grpc_calls import Bridge
@@ -23,7 +24,6 @@ from orchestra.client.remote_status import CHUNK_BYTES
 from orchestra.errors import BadRequest, UnsupportedMediaType
 
 SERVICE: Final = "orchestra.v1.API"
-DISTRIBUTION: Final = "orchestra-control-plane"
 
 
 class Service:
@@ -32,7 +32,7 @@ class Service:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
         self._scheme = documents.core.scheme
-        self._version = _version()
+        self._version = __version__
 
     def handlers(self, bridge: Bridge) -> dict[str, Any]:
         """Return gRPC's method handlers."""
@@ -175,16 +175,6 @@ class Service:
             field_selector=selection.field_selector,
             resource_version=resource_version,
         )
-
-
-def _version() -> str:
-    """Return the version of the installed distribution; a source tree that was never installed has none."""
-    from importlib import metadata
-
-    try:
-        return metadata.version(DISTRIBUTION)
-    except metadata.PackageNotFoundError:
-        return "0"
 
 
 def _serialize(message: Any) -> bytes:

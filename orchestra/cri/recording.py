@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
+from orchestra._version import __version__
 from orchestra.clock import Clock
 from orchestra.cri.book import Book, Container, fill_container_status, fill_sandbox_status, list_item, sandbox_item
 from orchestra.cri.events import EventHub, EventStream
@@ -13,6 +14,8 @@ from orchestra.cri.unimplemented import UnimplementedRuntime
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CRI_VERSION = "v1"
+KUBELET_API_VERSION = "0.1.0"
+"""The version of the kubelet's runtime API, which the CRI fixes at this."""
 
 
 class RecordingRuntime(UnimplementedRuntime):
@@ -22,7 +25,7 @@ class RecordingRuntime(UnimplementedRuntime):
     """
 
     runtime_name = "orchestra"
-    runtime_version = "0.1.0"
+    runtime_version = __version__
     images_have_commands = False
 
     def __init__(self, clock: Clock) -> None:
@@ -67,7 +70,7 @@ class RecordingRuntime(UnimplementedRuntime):
     async def version(self, request: pb.VersionRequest) -> pb.VersionResponse:
         """Say which runtime this is and which version of the CRI it speaks."""
         return pb.VersionResponse(
-            version="0.1.0",
+            version=KUBELET_API_VERSION,
             runtime_name=self.runtime_name,
             runtime_version=self.runtime_version,
             runtime_api_version=CRI_VERSION,

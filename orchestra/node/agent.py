@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from orchestra._log import get_logger
 from orchestra._proto.cri.v1 import api_pb2 as pb
 from orchestra._stop import cancel_at, orderly_stop
+from orchestra._version import __version__
 from orchestra.api.core import Node, Pod, Service, Taint
 from orchestra.api.quantity import Quantity
 from orchestra.controller.interface import Change, Surroundings
@@ -112,7 +113,7 @@ class NodeAgent:
             taints=self._taints,
             capacity=self._capacity,
             address=self._address,
-            info=system_info(f"{version.runtime_name}://{version.runtime_version}", "orchestra"),
+            info=system_info(f"{version.runtime_name}://{version.runtime_version}", f"v{__version__}"),
         )
         heartbeat = Heartbeat(surroundings.client, surroundings.clock, facts, self._log)
         node = NodeContext(

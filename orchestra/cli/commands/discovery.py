@@ -8,6 +8,7 @@ from typing import Any, Final
 import attrs
 import click
 
+from orchestra._version import __version__
 from orchestra.api.object import ResourceInfo
 from orchestra.cli.columns import Columns
 from orchestra.cli.failures import CommandError
@@ -87,28 +88,18 @@ class VersionOptions:
 def version_command(client_only: bool, **given: Any) -> int:
     """Print the versions of client and server."""
     if client_only:
-        _print(Terminal(), {"clientVersion": own_version()}, given["output"])
+        _print(Terminal(), {"clientVersion": __version__}, given["output"])
         return 0
     return execute(versions, VersionOptions, given)
 
 
-def own_version() -> str:
-    """Return the version of this program; `0.0.0` where it runs without having been installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("orchestra-control-plane")
-    except PackageNotFoundError:
-        return "0.0.0"
-
-
 async def versions(client: Client, options: VersionOptions, terminal: Terminal) -> int:
     """Print both versions; a server that is not there leaves the client's."""
-    found = {"clientVersion": own_version()}
+    found = {"clientVersion": __version__}
     status = 0
     ask = getattr(client, "version", None)
     try:
-        found["serverVersion"] = own_version() if ask is None else (await ask()).version
+        found["serverVersion"] = __version__ if ask is None else (await ask()).version
     except OrchestraError as error:
         status = terminal.fail(error)
     _print(terminal, found, options.output)
