@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 import anyio
+import anyio.lowlevel
 import attrs
 
 from orchestra.api.core import Pod, PodTemplateSpec
@@ -105,25 +107,30 @@ def is_namespace_ending(error: APIError) -> bool:
 
 
 async def in_growing_batches(work: Sequence[T], do: Callable[[T], Awaitable[None]]) -> APIError | None:
-    """Do `work` in batches of 1, 2, 4, ... and stop after a batch in which something failed.
+    """Do `work` in batches of 1, 2, 4, ... up to `MAX_CONCURRENT`, and then the rest; stop when something has failed.
 
     Where everything would be refused, only one attempt is made before giving up. Returns the first error.
     """
     failed: list[APIError] = []
+    left = iter(work)
 
-    async def attempt(item: T) -> None:
-        try:
-            await do(item)
-        except APIError as error:
-            failed.append(error)
+    async def pull(count: int) -> None:
+        for item in itertools.islice(left, count):
+            try:
+                await do(item)
+            except APIError as error:
+                failed.append(error)
+            if failed:
+                return
+            await anyio.lowlevel.checkpoint()  # a server in this process may never have waited
 
-    position, size = 0, 1
-    while position < len(work) and not failed:
-        batch = work[position : position + size]
+    done, size = 0, 1
+    while done < len(work) and not failed:
+        count = 1 if size < MAX_CONCURRENT else len(work)
         async with anyio.create_task_group() as group:
-            for item in batch:
-                group.start_soon(attempt, item)
-        position += len(batch)
+            for _ in range(size):
+                group.start_soon(pull, count)
+        done += size * count
         size = min(size * 2, MAX_CONCURRENT)
     return failed[0] if failed else None
 
