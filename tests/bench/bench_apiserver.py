@@ -9,8 +9,8 @@ import anyio
 import anyio.lowlevel
 import attrs
 
+from orchestra.api.core import Pod, PodStatus
 from orchestra.api.core.config import ConfigMap
-from orchestra.api.core.pod import Pod, PodStatus
 from orchestra.api.decoding import decoder_of
 from orchestra.apiserver import APIServer
 from orchestra.client.interface import WriteOptions
