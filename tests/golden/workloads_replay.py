@@ -26,11 +26,10 @@ from orchestra.api.scheme import Scheme
 from orchestra.apiserver import APIServer
 from orchestra.controller import Manager
 from orchestra.errors import APIError, NotFound
-from orchestra.lifecycle import MonitorSettings, lifecycle_controllers
-from orchestra.network import endpoints_controller
+from orchestra.lifecycle import MonitorSettings, NodeLifecycle
+from orchestra.plane import default_controllers
 from orchestra.store import MemoryStore
 from orchestra.testing import VirtualClock, run_virtual
-from orchestra.workloads import deployment_controller, replicaset_controller
 from tests.golden.workloads_driver import Driver
 from tests.golden.workloads_snapshot import Observer, order
 
@@ -158,12 +157,8 @@ class _Distant:
 
 async def _run(scenario: Document, outcome: Outcome) -> None:
     clock = VirtualClock()
-    controllers = [
-        deployment_controller(),
-        replicaset_controller(),
-        endpoints_controller(),
-        *lifecycle_controllers(nodes=monitor_settings(scenario.get("kcmFlags", ""))),
-    ]
+    settings = monitor_settings(scenario.get("kcmFlags", ""))
+    controllers = [NodeLifecycle(settings) if isinstance(one, NodeLifecycle) else one for one in default_controllers()]
     async with MemoryStore(clock=clock) as store, APIServer(store, clock=clock) as server:
         manager = Manager(
             _Distant(server),  # type: ignore[arg-type]
