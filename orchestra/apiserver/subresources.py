@@ -20,9 +20,7 @@ TOPOLOGY_LABELS = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone
 """Labels of a node that its Pods get (KEP-4742)."""
 
 
-def bound(
-    info: ResourceInfo, document: Document, node: str, now: datetime, given: Document | None = None
-) -> Document:
+def bound(info: ResourceInfo, document: Document, node: str, now: datetime, given: Document | None = None) -> Document:
     """Return a Pod assigned to a node (core/pod/storage, `assignPod`); raises Conflict when it cannot be.
 
     `given` are the labels and annotations that go over to the Pod: those of `Binding` and node.
