@@ -16,6 +16,7 @@ from orchestra.api.apps import Deployment
 from orchestra.api.builders import deployment
 from orchestra.api.core import Container, Pod, PodSpec
 from orchestra.api.object import ObjectMeta
+from orchestra.cli import quickstart
 from orchestra.cri import FakeRuntime, ProcessRuntime
 from orchestra.store import Store
 from tests.bench.figure import Figure
@@ -26,7 +27,10 @@ _IMPORT = "import time; t = time.perf_counter(); import orchestra; print(time.pe
 
 _FIRST = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: first}\n"
 
+# The process decides about garbage as `orchestra up` does.
 _THOUSAND = """
+from orchestra.cli import quickstart
+quickstart.begin()
 import resource
 from tests.bench.bench_plane import thousand_replicas
 import anyio
@@ -79,6 +83,7 @@ async def thousand_replicas() -> float:
     """Return the seconds from apply until every Pod of a large Deployment is ready in the API."""
     nodes = [NodeAgent(f"node-{i}", runtime=FakeRuntime(), capacity={"cpu": 32}) for i in range(NODES)]
     async with ControlPlane(store=MemoryStore(), nodes=nodes, network=False) as plane:
+        quickstart.settle()
         began = time.perf_counter()
         await plane.client.apply(plane.client.scheme.encode(deployment("web", replicas=REPLICAS)))
         await plane.client.wait_for(
