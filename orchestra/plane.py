@@ -171,9 +171,10 @@ class ControlPlane:
             await stack.enter_async_context(self.store)
             claim = await self._claim_addresses(stack)
             options = dict(self._server_options)
+            # With a network or without one, Pods of this machine have loopback addresses.
+            options["rules"] = attrs.evolve(options.get("rules", DEFAULT_OPTIONS), loopback_endpoints=True)
             if claim is not None:
-                rules = attrs.evolve(options.get("rules", DEFAULT_OPTIONS), loopback_endpoints=True)
-                options |= {"service_cidr": claim.block.service_cidr, "rules": rules}
+                options["service_cidr"] = claim.block.service_cidr
             server = self._server = APIServer(self.store, **options)
             async with anyio.create_task_group() as servers:
                 await servers.start(server.run)
