@@ -195,8 +195,6 @@ class ControlPlane:
         """Run controllers and scheduler, and inside of them the nodes and the doors, until the stop."""
         informers = SharedInformers(server, clock=self.clock)
         recorder = EventRecorder(server, clock=self.clock)
-        await loops.start(informers.run)
-        await loops.start(recorder.run)
         network: list[Controller[Any] | Part] = []
         if claim is not None:
             network = [node_ipam_controller(claim.block.pod_cidrs()), ServiceProxy()]
@@ -207,7 +205,12 @@ class ControlPlane:
             informers=informers,
             recorder=recorder,
         )
-        await loops.start(self._manager.run)
+        with anyio.CancelScope() as starting:  # a stop need not wait for a part that never gets ready
+            loops.start_soon(cancel_at, stop, starting)
+            for part in (informers, recorder, self._manager):
+                await loops.start(part.run)
+        if stop.is_set():
+            return
         self._surroundings = Surroundings(client=server, informers=informers, clock=self.clock, recorder=recorder)
         async with anyio.create_task_group() as agents:
             agents.start_soon(cancel_at, stop, agents.cancel_scope)
@@ -223,14 +226,21 @@ class ControlPlane:
         self._agents = None
 
     async def add_node(self, node: NodeAgent) -> None:
-        """Start one more node, and wait until it is registered and has taken over its Pods."""
+        """Start one more node, and wait until it is registered and has taken over its Pods.
+
+        Raises ConfigurationError when there is one of that name, or when it cannot work; the plane goes on without it.
+        """
         if self._agents is None:
             raise _not_running()
         if node.name in self._supervisors:
             raise ConfigurationError(f"the plane has a node {node.name!r} already")
         self.nodes = (*self.nodes, node)
         self._start_node(node, networked=self._network is not False)
-        await self._supervisors[node.name].wait_ready()
+        try:
+            await self._supervisors[node.name].wait_ready()
+        except ConfigurationError:
+            await self.remove_node(node.name)
+            raise
 
     async def remove_node(self, name: str) -> None:
         """Stop a node's agent, as its `on_exit` says; the Node object stays, and is found unreachable after a while."""
@@ -263,9 +273,15 @@ class ControlPlane:
         if self._network is False:
             return None
         remembered = await self.store.get(BLOCK_KEY)
-        named = self._network if isinstance(self._network, str) else remembered.value.decode() if remembered else ""
+        kept = remembered.value.decode() if remembered is not None else ""
+        named = self._network if isinstance(self._network, str) else kept
+        if kept and named != kept:
+            raise ConfigurationError(f"the store's Services and Pods have addresses of {kept}, not of {named}")
         if named:
-            return stack.enter_context(claim_block(AddressBlock.of(named)))
+            claim = stack.enter_context(claim_block(AddressBlock.of(named)))
+            if not kept:
+                await self.store.put(BLOCK_KEY, claim.block.cidr.encode())
+            return claim
         claim = stack.enter_context(claim_free_block(zlib.crc32(self.clock.uid().encode())))
         await self.store.put(BLOCK_KEY, claim.block.cidr.encode())
         return claim

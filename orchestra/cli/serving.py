@@ -12,6 +12,7 @@ from typing import Any, Final
 import anyio
 from anyio.abc import TaskStatus
 
+from orchestra._stop import cancel_at
 from orchestra.cli import quickstart
 from orchestra.cli.terminal import Terminal
 
@@ -22,13 +23,15 @@ AT_ONCE_STATUS: Final = 130
 async def serve(part: AbstractAsyncContextManager[Any], ready: Callable[[], Awaitable[int]], terminal: Terminal) -> int:
     """Keep `part` open until a signal; `ready` is called when it is up, and what it returns is the exit status."""
     async with anyio.create_task_group() as tasks:
-        stop = anyio.Event()
+        stop, status = anyio.Event(), 0
         await tasks.start(_listen, stop, terminal)
-        async with part:
-            quickstart.settle()
-            status = await ready()
-            terminal.flush()
-            await stop.wait()
+        with anyio.CancelScope() as running:
+            tasks.start_soon(cancel_at, stop, running)
+            async with part:  # its stop is orderly although it comes as a cancellation
+                quickstart.settle()
+                status = await ready()
+                terminal.flush()
+                await anyio.sleep_forever()
         tasks.cancel_scope.cancel()
     terminal.say("stopped")
     return status

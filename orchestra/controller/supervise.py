@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
@@ -30,13 +30,13 @@ class Start(Protocol):
 
 
 class _Ready:
-    """A `TaskStatus` that says ready once, however often the part is started."""
+    """A `TaskStatus` that tells of every start that has come to be ready."""
 
-    def __init__(self, event: anyio.Event) -> None:
-        self.event = event
+    def __init__(self, on_ready: Callable[[], None]) -> None:
+        self._on_ready = on_ready
 
     def started(self, value: Any = None) -> None:
-        self.event.set()
+        self._on_ready()
 
 
 class Supervisor:
@@ -49,6 +49,7 @@ class Supervisor:
         self._start = start
         self._clock = clock
         self._problem = ""
+        self._failure: Exception | None = None
         self._ready = anyio.Event()
         self._ended = anyio.Event()
 
@@ -57,8 +58,13 @@ class Supervisor:
         return Health(part=self.name, problem=self._problem)
 
     async def wait_ready(self) -> None:
-        """Wait until the part has said for the first time that it is ready."""
+        """Wait until the part has said for the first time that it is ready.
+
+        Raises the ConfigurationError of a part that was composed in a way that cannot work: it is not tried again.
+        """
         await self._ready.wait()
+        if self._failure is not None:
+            raise self._failure
 
     async def wait_ended(self) -> None:
         """Wait until `run` has returned."""
@@ -76,10 +82,13 @@ class Supervisor:
         while True:
             began = self._clock.monotonic()
             try:
-                await self._start(task_status=_Ready(self._ready))
+                await self._start(task_status=_Ready(self._now_ready))
             except Exception as error:
-                if not self._ready.is_set() and isinstance(_root(error), ConfigurationError):
-                    raise  # it was composed wrongly: trying again would only hide that
+                root = _root(error)
+                if not self._ready.is_set() and isinstance(root, ConfigurationError):
+                    self._failure, self._problem = root, str(root)
+                    self._ready.set()
+                    return
                 # Logged, reported by `health`, and the part is started again.
                 if self._clock.monotonic() - began >= STEADY_SECONDS:
                     self.crashes = 0
@@ -92,6 +101,10 @@ class Supervisor:
             self._ready.set()
             log.info("part ended")
             return
+
+    def _now_ready(self) -> None:
+        self._problem = ""
+        self._ready.set()
 
 
 def _root(error: BaseException) -> BaseException:

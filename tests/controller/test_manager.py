@@ -254,9 +254,13 @@ async def test_a_crashed_part_is_started_again_and_reported(server: APIServer) -
 
     part = Fragile()
     async with managing(server, part) as manager:
+
+        def problem() -> str:
+            return next(health.problem for health in manager.health() if health.part == "fragile")
+
+        await until(lambda: problem() == "crashed 2 times in a row: RuntimeError: gave way")
         await until(lambda: part.starts == 3)
-        problems = [health.problem for health in manager.health() if health.part == "fragile"]
-        assert problems == ["crashed 2 times in a row: RuntimeError: gave way"]
+        assert problem() == ""
 
 
 async def test_a_mapping_function_that_fails_restarts_only_its_controller(server: APIServer) -> None:

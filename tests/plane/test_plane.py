@@ -106,6 +106,39 @@ async def test_a_named_block_that_is_taken_is_refused() -> None:
                 pass
 
 
+async def test_a_block_that_was_named_once_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.db"
+    async with ControlPlane(store=SQLiteStore(path), nodes=(), network="127.78.0.0/16"):
+        pass
+    async with ControlPlane(store=SQLiteStore(path), nodes=[NodeAgent("a", runtime=FakeRuntime())]) as plane:
+        assert (await plane.client.get(Node, "a")).spec.pod_cidr.startswith("127.78.")
+    with pytest.raises(ConfigurationError, match=r"127\.78\.0\.0/16"):
+        async with ControlPlane(store=SQLiteStore(path), nodes=(), network="127.79.0.0/16"):
+            pass
+
+
+async def test_a_stop_need_not_wait_for_a_part_that_never_gets_ready() -> None:
+    class NeverReady:
+        name = "never-ready"
+
+        async def run(self, surroundings: object, *, task_status: object) -> None:
+            raise ValueError("broken")
+
+    with anyio.fail_after(10), anyio.move_on_after(0.5) as scope:
+        async with ControlPlane(nodes=(), controllers=[NeverReady()], network=False):
+            pass
+    assert scope.cancelled_caught
+
+
+async def test_a_node_that_cannot_work_does_not_take_the_plane_down(tmp_path: Path) -> None:
+    async with ControlPlane(nodes=[NodeAgent("a", runtime=ProcessRuntime(root=tmp_path))], network=False) as plane:
+        with pytest.raises(ConfigurationError, match=tmp_path.name):
+            await plane.add_node(NodeAgent("b", runtime=ProcessRuntime(root=tmp_path)))
+        assert [node.name for node in plane.nodes] == ["a"]
+        await plane.client.create(sleeper("still-works"))
+        await plane.client.wait_for(Pod, "still-works", condition="Ready", timeout=20)
+
+
 async def test_a_plane_keeps_its_addresses_over_a_restart(tmp_path: Path) -> None:
     blocks = []
     for _ in range(2):

@@ -91,12 +91,15 @@ async def run(options: UpOptions, terminal: Terminal) -> int:
 
 def build_plane(options: UpOptions, front: GRPCFront) -> ControlPlane:
     """Compose the plane: a SQLite store and the nodes, all below the data directory."""
+    from orchestra.apiserver import default_authorizer
     from orchestra.plane import ControlPlane
     from orchestra.store import SQLiteStore
 
     data_dir = private_directory(options.data_dir or default_data_dir())
     nodes: Sequence[NodeAgent] = [_node(f"node-{index}", options, data_dir) for index in range(options.nodes)]
-    return ControlPlane(store=SQLiteStore(data_dir / "cluster.db"), nodes=nodes, fronts=(front,))
+    return ControlPlane(
+        store=SQLiteStore(data_dir / "cluster.db"), nodes=nodes, fronts=(front,), authorizer=default_authorizer()
+    )
 
 
 def default_data_dir() -> Path:
@@ -105,11 +108,17 @@ def default_data_dir() -> Path:
 
 
 def private_directory(path: Path) -> Path:
-    """Make a directory that only its user may enter, whatever it was before."""
+    """Make a directory that only its user may enter; one that is open to others is closed only while it is empty.
+
+    Raises ConfigurationError when it holds something already: it may be somebody's shared directory.
+    """
     from orchestra.errors import ConfigurationError
 
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.stat()
+        if found.st_uid != os.geteuid() or (found.st_mode & 0o077 and any(path.iterdir())):
+            raise ConfigurationError(f"{path} is open to other users: choose another directory, or `chmod 700` it")
         os.chmod(path, 0o700)
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from error
