@@ -25,6 +25,7 @@ from orchestra.apiserver.record import Record
 from orchestra.apiserver.registry import WRITE_ATTEMPTS, Registry
 from orchestra.apiserver.removal import Removed, Remover
 from orchestra.apiserver.sessions import Sessions
+from orchestra.apiserver.store_errors import translated
 from orchestra.apiserver.watching import CacheWatch
 from orchestra.apiserver.writes import Call, Target
 from orchestra.client.interface import DeleteOptions, Fence, LogOptions, Patch
@@ -132,6 +133,7 @@ class Documents:
         def change(old: Record) -> Document:
             if subresource == "scale":
                 scale = patched(subresources.scale_of(old), patch, None)
+                _check_patched(info, old, scale)
                 return subresources.scaled(old.document, scale)
             new = patched(old.wire_document, patch, cls)
             _check_patched(info, old, new)
@@ -162,6 +164,7 @@ class Documents:
             except NotFound as error:
                 if subresource or error.kind != info.plural or metadata.meta_of(document).get("uid"):
                     raise
+            await self.core.enter(call.user, "create", info, namespace, name)
             try:
                 fresh = applied(cls, None, document, writer, force=force)
                 return await self.registry.create(Target(info, namespace, name), fresh, call)
@@ -233,7 +236,8 @@ class Documents:
         await self.core.enter(user, "update", lease, "", name)
         key = fence_key(name)
         for _ in range(FENCE_ATTEMPTS):
-            await self.core.store.delete(key)
+            with translated():
+                await self.core.store.delete(key)
             txn = Txn((Compare(key, "mod_revision", "=", 0),), (Put(key, holder.encode()),))
             result = await self.core.commit(lease, name, txn)
             if result.succeeded:

@@ -11,10 +11,13 @@ from orchestra.api.selectors import label_selector
 from orchestra.apiserver import refusals
 from orchestra.apiserver.metadata import deleting, meta_of
 from orchestra.apiserver.record import Record
-from orchestra.errors import Cause, Invalid
+from orchestra.errors import BadRequest, Cause, Invalid
 
 Document = dict[str, Any]
 
+
+MAX_REPLICAS = 2**31 - 1
+"""The type of `replicas` is int32."""
 
 TOPOLOGY_LABELS = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
 """Labels of a node that its Pods get (KEP-4742)."""
@@ -84,8 +87,16 @@ def scale_of(record: Record) -> Document:
 
 
 def scaled(document: Document, scale: Document) -> Document:
-    """Return the object with the replicas that a Scale asks for; raises Invalid for a negative number."""
-    wanted = (scale.get("spec") or {}).get("replicas") or 0
+    """Return the object with the replicas that a Scale asks for.
+
+    Raises Invalid for a negative number and BadRequest for what is no number of replicas at all.
+    """
+    spec = scale.get("spec") or {}
+    if not isinstance(spec, dict):
+        raise _no_scale("spec: expected an object")
+    wanted = spec.get("replicas") or 0
+    if type(wanted) is not int or abs(wanted) > MAX_REPLICAS:
+        raise _no_scale("spec.replicas: expected an integer of 32 bits")
     if wanted < 0:
         text = f"Invalid value: {wanted}: must be greater than or equal to 0"
         name = document["metadata"]["name"]
@@ -95,3 +106,7 @@ def scaled(document: Document, scale: Document) -> Document:
     if (document.get("spec") or {}).get("replicas") == wanted:
         return document
     return {**document, "spec": {**(document.get("spec") or {}), "replicas": wanted}}
+
+
+def _no_scale(why: str) -> BadRequest:
+    return BadRequest(f'Scale in version "v1" cannot be handled as a Scale: {why}')

@@ -1,0 +1,32 @@
+"""What the store refuses or fails at, as the API's errors: no caller of the server meets the store's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from orchestra.apiserver import refusals
+from orchestra.errors import (
+    AmbiguousCommit,
+    CommitFailed,
+    InvalidTxn,
+    RequestTooLarge,
+    ServiceUnavailable,
+    StoreClosed,
+    Timeout,
+)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise the store's errors of what is done inside as `APIError`s."""
+    try:
+        yield
+    except InvalidTxn as error:
+        raise RequestTooLarge(f"etcdserver: {error}") from error
+    except CommitFailed as error:
+        raise ServiceUnavailable(f"the store did not take the write: {error}") from error
+    except AmbiguousCommit as error:
+        raise Timeout(f"the write may or may not have happened: {error}") from error
+    except StoreClosed as error:
+        raise refusals.stopping() from error
