@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import socket
 from collections.abc import Sequence
 
@@ -27,7 +28,10 @@ from orchestra.network.endpoints import BY_SERVICE
 CONNECT_SECONDS = 5.0
 """How long one endpoint may take to accept."""
 MAX_CONNECTIONS = 4096
-"""How many connections the proxy carries at a time; more wait until one of them ends."""
+"""How many connections the proxy carries at a time, at most; more wait until one of them ends."""
+MIN_CONNECTIONS = 16
+RESERVED_FILES = 256
+"""How many open files are left to the rest of the process; each connection that is carried takes two."""
 DRAIN_SECONDS = 5.0
 """How long open connections may go on when the proxy stops."""
 EXHAUSTED_SECONDS = 0.1
@@ -36,6 +40,14 @@ BUFFER_BYTES = 64 * 1024
 BACKLOG = 1024
 
 _LISTEN_AGAIN = Backoff(initial_seconds=0.05, factor=10.0, max_seconds=10.0)
+
+
+def connection_limit() -> int:
+    """Return how many connections the proxy may carry with the files that this process may open."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(min(MAX_CONNECTIONS, (files - RESERVED_FILES) // 2), MIN_CONNECTIONS)
 
 
 class ServiceProxy:
@@ -49,7 +61,7 @@ class ServiceProxy:
         self._backends: dict[Frontend, tuple[Sequence[EndpointSlice], tuple[Backend, ...]]] = {}
         self._carried: dict[anyio.CancelScope, None] = {}
         self._drained = anyio.Event()
-        self._limit = anyio.CapacityLimiter(MAX_CONNECTIONS)
+        self._limit = anyio.CapacityLimiter(connection_limit())
         self._log = get_logger(self.name)
 
     async def run(self, surroundings: Surroundings, *, task_status: TaskStatus[None]) -> None:
