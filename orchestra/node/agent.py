@@ -18,6 +18,7 @@ from orchestra._stop import cancel_at, orderly_stop
 from orchestra._version import __version__
 from orchestra.api.core import Node, Pod, Service, Taint
 from orchestra.api.quantity import Quantity
+from orchestra.backoff import Backoff
 from orchestra.controller.interface import Change, Surroundings
 from orchestra.cri import Runtime
 from orchestra.errors import RuntimeServiceError
@@ -38,6 +39,15 @@ RELIST_SECONDS = 60.0
 
 MAX_STOP_SECONDS = 120.0
 """The longest that a clean stop waits for containers; what runs then is killed."""
+
+MAX_GRACE_SECONDS = int(MAX_STOP_SECONDS) - 10
+"""The longest grace period in a clean stop: the kill after it and the sandboxes need some time too."""
+
+MAX_KILL_SECONDS = 30.0
+"""How long a clean stop may then take to kill what is left."""
+
+ORPHAN_RETRY = Backoff(initial_seconds=0.5, factor=2.0, max_seconds=30.0, jitter=0.2)
+"""Pause before an orphan that could not be removed is tried again."""
 
 NETWORK_NOT_READY = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady"
 
@@ -101,7 +111,9 @@ class NodeAgent:
                     await self._start(group, surroundings, node, heartbeat, registered)
                     task_status.started()
             finally:
-                if self._on_exit == "stop":
+                # After a crash the next agent takes the containers over, unless they are lost with the directory.
+                findable = self.runtime is not None or self._root is not None
+                if self._on_exit == "stop" and (stop.is_set() or not findable):
                     await self._stop_containers(node)
                 self._workers.clear()
 
@@ -153,16 +165,22 @@ class NodeAgent:
             await self._wait_for_network(surroundings, node, heartbeat)
         pods = surroundings.informers.informer(Pod, field_selector=f"spec.nodeName={self.name}")
         await pods.wait_synced()
+        nodes = surroundings.informers.informer(Node)
         await surroundings.informers.informer(Service).wait_synced()
-        await surroundings.informers.informer(Node).wait_synced()
+        await nodes.wait_synced()
         found = await self._sort_out(group, node, {pod.metadata.uid for pod in pods.lister.list()})
 
         def changed(changes: tuple[Change[Pod], ...]) -> None:
             for change in sorted(changes, key=lambda change: _created(change.object)):
                 self._pod_changed(group, node, change, found)
 
-        unsubscribe = pods.subscribe(changed)
-        group.start_soon(_call_when_cancelled, unsubscribe)
+        def node_changed(changes: tuple[Change[Node], ...]) -> None:
+            for change in changes:
+                if change.new is not None and change.new.metadata.name == self.name:
+                    heartbeat.notice(change.new)
+
+        group.start_soon(_call_when_cancelled, pods.subscribe(changed))
+        group.start_soon(_call_when_cancelled, nodes.subscribe(node_changed))
         group.start_soon(heartbeat.run, registered)
         group.start_soon(self._follow_runtime, node)
         group.start_soon(self._relist, node)
@@ -243,7 +261,13 @@ class NodeAgent:
 
     async def _remove_orphan(self, node: NodeContext, sandbox: pb.PodSandbox) -> None:
         """End a sandbox whose Pod is gone, within the grace period that its containers were started with."""
-        self._log.info("orphaned pod removed", pod=f"{sandbox.metadata.namespace}/{sandbox.metadata.name}")
+        name, failures = f"{sandbox.metadata.namespace}/{sandbox.metadata.name}", 0
+        while not await self._try_to_remove(node, sandbox):
+            failures += 1
+            await anyio.sleep(ORPHAN_RETRY.delay_seconds(failures, node.clock.random))
+        self._log.info("orphaned pod removed", pod=name)
+
+    async def _try_to_remove(self, node: NodeContext, sandbox: pb.PodSandbox) -> bool:
         try:
             listed = pb.ListContainersRequest(filter=pb.ContainerFilter(pod_sandbox_id=sandbox.id))
             async with anyio.create_task_group() as group:
@@ -253,8 +277,11 @@ class NodeAgent:
                     group.start_soon(node.runtime.stop_container, request)
             await node.runtime.stop_pod_sandbox(pb.StopPodSandboxRequest(pod_sandbox_id=sandbox.id))
             await node.runtime.remove_pod_sandbox(pb.RemovePodSandboxRequest(pod_sandbox_id=sandbox.id))
-        except* RuntimeServiceError as errors:
-            self._log.warning("orphaned pod not removed", error=str(errors.exceptions[0]))
+        except Exception as error:  # noqa: BLE001 - logged and tried again
+            cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+            self._log.warning("orphaned pod not removed", error=str(cause))
+            return False
+        return True
 
     async def _follow_runtime(self, node: NodeContext) -> None:
         """Wake the worker of every container that something happened to."""
@@ -306,6 +333,8 @@ class NodeAgent:
             async with anyio.create_task_group() as group:
                 for worker in self._workers.values():
                     group.start_soon(_stop_pod, node, worker)
+        with anyio.move_on_after(MAX_KILL_SECONDS):
+            await _kill_the_rest(node)
 
 
 def _created(pod: Pod) -> tuple[datetime, str]:
@@ -324,11 +353,34 @@ async def _stop_pod(node: NodeContext, worker: PodWorker) -> None:
 
     try:
         await worker.observe()
-        await stop_all(node, worker.pod, worker.observed.running, worker.memory.ip, grace_of(worker.pod))
+        grace = min(grace_of(worker.pod), MAX_GRACE_SECONDS)
+        await stop_all(node, worker.pod, worker.observed.running, worker.memory.ip, grace)
         for sandbox in worker.observed.sandboxes:
             await node.runtime.stop_pod_sandbox(pb.StopPodSandboxRequest(pod_sandbox_id=sandbox.id))
-    except RuntimeServiceError as error:
+    except Exception as error:  # noqa: BLE001 - logged; what is left is killed with its sandbox, and the others go on
         node.log.warning("containers not stopped", pod=worker.pod.key, error=str(error))
+
+
+async def _kill_the_rest(node: NodeContext) -> None:
+    """Stop every sandbox in which something may still run: that kills at once."""
+
+    async def stop(sandbox_id: str) -> None:
+        try:
+            await node.runtime.stop_pod_sandbox(pb.StopPodSandboxRequest(pod_sandbox_id=sandbox_id))
+        except Exception as error:  # noqa: BLE001 - logged: the others are stopped nevertheless
+            node.log.error("sandbox not stopped", sandbox=sandbox_id, error=str(error))
+
+    try:
+        sandboxes = (await node.runtime.list_pod_sandbox(pb.ListPodSandboxRequest())).items
+        containers = (await node.runtime.list_containers(pb.ListContainersRequest())).containers
+    except RuntimeServiceError as error:
+        node.log.error("runtime not listed", error=str(error))
+        return
+    running = [c.pod_sandbox_id for c in containers if c.state == pb.CONTAINER_RUNNING]
+    left = dict.fromkeys((*(s.id for s in sandboxes if s.state == pb.SANDBOX_READY), *running))
+    async with anyio.create_task_group() as group:
+        for sandbox_id in left:
+            group.start_soon(stop, sandbox_id)
 
 
 async def _call_when_cancelled(function: Callable[[], None]) -> None:

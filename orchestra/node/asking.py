@@ -82,6 +82,8 @@ async def get(container: Container, action: HTTPGetAction, ip: str, timeout_seco
     except TimeoutError:
         text = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
         raise NoAnswer(f'Get "{url}": {text}') from None
+    except ValueError as error:  # a redirect to what is no address
+        raise NoAnswer(f'Get "{url}": {error}') from error
     except http.HTTP_ERRORS as error:
         words = _words(error)
         dial = f"dial tcp {host}:{port}: " if words.startswith("connect: ") else ""

@@ -169,7 +169,10 @@ async def keep_probing(
     period = probe.period_seconds or 10
     while True:
         began = clock.monotonic()
-        result = await prober.probe(target, probe, kind)
+        try:
+            result = await prober.probe(target, probe, kind)
+        except Exception as error:  # noqa: BLE001 - told as an Event by `report`, and asked again
+            result = ProbeResult(Verdict.UNKNOWN, f"{type(error).__name__}: {error}")
         settled = state.note(result.verdict) is not None
         if not report(settled, result):
             return

@@ -48,9 +48,11 @@ class StatusWriter:
             try:
                 await self.write()
                 failures = 0
-            except APIError as error:
+            except Exception as error:  # logged and tried again: one Pod's trouble is not the node's end
                 failures += 1
-                self._worker.node.log.warning("pod status not written", pod=self._worker.pod.key, error=str(error))
+                unforeseen = not isinstance(error, APIError)
+                pod = self._worker.pod.key
+                self._worker.node.log.warning("pod status not written", pod=pod, error=str(error), exc_info=unforeseen)
                 self._wanted.set()
                 await anyio.sleep(RETRY.delay_seconds(failures, self._worker.node.clock.random))
 
@@ -94,7 +96,7 @@ class StatusWriter:
         worker = self._worker
         if worker.memory.reported_end and not worker.observed.containers:
             return pod.status  # an end that was reported before this agent began, of containers that are gone
-        return pod_status(
+        status = pod_status(
             StatusInput(
                 pod=pod,
                 observed=worker.observed,
@@ -105,3 +107,7 @@ class StatusWriter:
                 ended=worker.memory.finished,
             )
         )
+        if worker.memory.reported_end:  # what ended stays as it ended, whatever its leftovers look like
+            old = pod.status
+            return attrs.evolve(status, phase=old.phase, reason=old.reason, message=old.message)
+        return status

@@ -160,6 +160,14 @@ class Heartbeat:
             self._not_ready = message
             self.changed.set()
 
+    def notice(self, node: Node) -> None:
+        """Take a newer state of the Node; when somebody else has changed its readiness, the truth is written soon."""
+        if int(node.metadata.resource_version or 0) < int(self.node.metadata.resource_version or 0):
+            return
+        found = next((c for c in node.status.conditions if c.type == "Ready"), None)
+        if found is None or (found.status, found.reason) != self._ready()[1:3]:
+            self.changed.set()
+
     async def register(self) -> Node:
         """Create the Node, or take over the one that exists, and write status and lease for the first time."""
         try:

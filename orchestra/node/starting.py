@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from anyio import CancelScope
 
 from orchestra._proto.cri.v1 import api_pb2 as pb
 from orchestra.api.core import Pod
@@ -26,17 +30,28 @@ if TYPE_CHECKING:
 
 
 async def start_container(
-    node: NodeContext, pod: Pod, start: Start, sandbox: ObservedSandbox, memory: ContainerMemory
+    node: NodeContext,
+    pod: Pod,
+    start: Start,
+    sandbox: ObservedSandbox,
+    memory: ContainerMemory,
+    *,
+    interruptible: Callable[[], AbstractContextManager[CancelScope]],
 ) -> None:
     """Create and start one run of a container; what went wrong is left in `memory.waiting` and in Events.
 
+    `interruptible` gives the scopes of what may last long, the pull and the hook: cancelled, the start is given up.
     Raises APIError and RuntimeServiceError (Unavailable) when server or runtime are away: nothing was started then.
     """
     container = container_named(pod, start.name)
     field = field_path(pod, container)
     memory.announced_backoff = False
     try:
-        image = await ensure_image(node, pod, container, field)
+        image = ""
+        with interruptible() as scope:
+            image = await ensure_image(node, pod, container, field)
+        if scope.cancelled_caught:
+            return
         container_id = await _create(node, pod, container, start, sandbox, image)
         node.events.normal(pod, "Created", "Container created", field_path=field)
         await _run(node, container_id)
@@ -51,7 +66,8 @@ async def start_container(
     memory.waiting, memory.hold_since, memory.hold_seconds = None, None, 0.0
     if start.attempt and start.counts:
         note_restart(memory, node.clock.now())
-    await _post_start(node, pod, container, container_id, sandbox.ip or node.host_ip, memory)
+    with interruptible():
+        await _post_start(node, pod, container, container_id, sandbox.ip or node.host_ip, memory)
 
 
 def _note_failure(memory: ContainerMemory, container: Container, failure: StartFailed, now: datetime) -> None:

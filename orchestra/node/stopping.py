@@ -27,10 +27,10 @@ def grace_of(pod: Pod) -> int:
     return max(pod.metadata.deletion_grace_period_seconds or (30 if own is None else own), 1)
 
 
-async def stop_run(node: NodeContext, target: ProbeTarget, grace_seconds: int, message: str) -> None:
+async def stop_run(node: NodeContext, target: ProbeTarget, grace_seconds: int, message: str) -> bool:
     """End one run of a container: event, preStop hook and signal within the grace period, then the kill.
 
-    A runtime that does not answer is left to the next try; what it says goes into an event.
+    Returns False when the runtime refused: that is left to the next try, and what it says goes into an event.
     """
     pod, container = target.pod, target.container
     field = field_path(pod, container)
@@ -47,15 +47,17 @@ async def stop_run(node: NodeContext, target: ProbeTarget, grace_seconds: int, m
         if scope.cancelled_caught:
             node.events.warning(pod, "FailedPreStopHook", "PreStopHook failed", field_path=field)
     left = max(int(grace_seconds - (node.clock.monotonic() - began)), MINIMUM_GRACE_SECONDS)
-    await stop_container(node, pod, target.container_id, left, field)
+    return await stop_container(node, pod, target.container_id, left, field)
 
 
-async def stop_container(node: NodeContext, pod: Pod, container_id: str, grace_seconds: int, field: str) -> None:
-    """Send the signal, and kill after the grace period."""
+async def stop_container(node: NodeContext, pod: Pod, container_id: str, grace_seconds: int, field: str) -> bool:
+    """Send the signal, and kill after the grace period; say whether the runtime has done so."""
     try:
         await node.runtime.stop_container(pb.StopContainerRequest(container_id=container_id, timeout=grace_seconds))
     except RuntimeServiceError as error:
         node.events.warning(pod, "FailedKillPod", f"error killing container: {error.message}", field_path=field)
+        return False
+    return True
 
 
 async def stop_all(

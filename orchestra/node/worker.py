@@ -7,7 +7,8 @@ the loop, and a Pod at rest costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -61,12 +62,17 @@ class PodWorker:
         if pod.status.start_time is not None:
             self.memory.start_time = pod.status.start_time
             self.memory.ip = pod.status.pod_ip
-        self.memory.finished = self.memory.reported_end = pod.status.phase in {"Succeeded", "Failed"} and not known
+        self.memory.reported_end = pod.status.phase in {"Succeeded", "Failed"}
+        self.memory.finished = self.memory.reported_end and not known
         self.admitted = bool(known) or self.memory.finished
         self.observed = ObservedPod()
         self._gone = False
         self._over = False
         self._killing: dict[str, anyio.Event] = {}
+        self._resting: set[str] = set()
+        self._refusals: dict[str, int] = {}
+        self._scope: anyio.CancelScope | None = None
+        self._stopping = self._hurried = False
         self._wake = anyio.Event()
         self._observer = Observer(node.runtime, pod.metadata.uid, known, self._complete)
         self._status = StatusWriter(self)
@@ -85,6 +91,8 @@ class PodWorker:
         if int(new.resource_version or 0) <= int(old.resource_version or 0):
             return
         self.pod = pod
+        if new.deletion_timestamp is not None and old.deletion_timestamp is None:
+            self._interrupt()
         if (new.generation, new.deletion_grace_period_seconds, new.deletion_timestamp) != (
             old.generation,
             old.deletion_grace_period_seconds,
@@ -96,8 +104,28 @@ class PodWorker:
 
     def lose(self) -> None:
         """The Pod is gone from the server: end what runs and forget it."""
+        if not self._gone:
+            self._hurried = self._stopping
+            self._interrupt()
         self._gone = True
         self.wake()
+
+    def _interrupt(self) -> None:
+        # A stop under way goes on with the grace period that it began with, unless the Pod is gone.
+        if self._scope is not None and (self._hurried or not self._stopping):
+            self._scope.cancel()
+
+    @contextmanager
+    def _interruptible(self, *, stopping: bool = False) -> Iterator[anyio.CancelScope]:
+        """Do something long that is given up when the Pod is to end meanwhile."""
+        with anyio.CancelScope() as scope:
+            self._scope, self._stopping = scope, stopping
+            if not stopping and (self._gone or self.pod.metadata.deletion_timestamp is not None):
+                scope.cancel()
+            try:
+                yield scope
+            finally:
+                self._scope, self._stopping = None, False
 
     def wake(self) -> None:
         """Look again: something may have changed."""
@@ -125,12 +153,14 @@ class PodWorker:
                     failures = 0
                     if wake_at is not None:
                         pause = max((wake_at - self.node.clock.now()).total_seconds(), 0)
-                except (APIError, RuntimeServiceError) as error:
-                    # The server or the runtime is away: what was done is observed again after a pause.
+                except Exception as error:  # one Pod's trouble is logged and retried, never the node's end
+                    # Mostly the server or the runtime is away: what was done is observed again after a pause.
                     failures += 1
                     pause = RETRY.delay_seconds(failures, self.node.clock.random)
                     self._observer.distrust()
-                    self.node.log.warning("pod step failed", pod=self.pod.key, error=str(error), failures=failures)
+                    unforeseen = not isinstance(error, APIError | RuntimeServiceError)
+                    text = {"pod": self.pod.key, "error": str(error), "failures": failures}
+                    self.node.log.warning("pod step failed", **text, exc_info=unforeseen)
                 if not self._over:
                     with anyio.move_on_after(pause):
                         await self._wake.wait()
@@ -162,8 +192,8 @@ class PodWorker:
         self.publish()
         if self.memory.finished:
             return None
-        if self.memory.refusal is not None:
-            await self._finish()
+        if self.memory.refusal is not None or self.memory.reported_end:
+            await self._finish()  # what an ended Pod has left behind is ended, and nothing of it starts again
             return None
         actions = next_actions(self.pod, self.observed, self.memory, now)
         refresh_at = await self._refresh(now)
@@ -204,15 +234,26 @@ class PodWorker:
         sandbox = self.observed.sandbox
         if sandbox is None or self._gone or self.pod.metadata.deletion_timestamp is not None:
             return
-        await start_container(self.node, self.pod, start, sandbox, self.memory.of(start.name))
+        memory = self.memory.of(start.name)
+        await start_container(self.node, self.pod, start, sandbox, memory, interruptible=self._interruptible)
         for run in self.observed.runs(start.name):
             # Runs that nothing shows any more go, so that a crash loop does not fill the disk.
             if run.attempt <= start.attempt - KEPT_RUNS:
+                self._remove_files(run)
                 await self.node.runtime.remove_container(pb.RemoveContainerRequest(container_id=run.id))
+
+    def _remove_files(self, run: ObservedContainer) -> None:
+        logs = Path(log_directory(self.node, self.pod)) / run.name
+        message = message_file(self.node.volumes.pod_directory(self.pod.metadata.uid), run.name, run.attempt)
+        try:
+            for path in (*sorted(logs.glob(f"{run.attempt}.log*")), message):
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            self.node.log.warning("files of a run not removed", pod=self.pod.key, error=str(error))
 
     def _kill(self, group: TaskGroup, kill: Kill) -> None:
         run = next((c for c in self.observed.running if c.id == kill.container_id), None)
-        if run is None or run.id in self._killing:
+        if run is None or run.id in self._killing or run.id in self._resting:
             return
         self._killing[run.id] = anyio.Event()
         container = container_named(self.pod, run.name)
@@ -227,11 +268,22 @@ class PodWorker:
         group.start_soon(self._killed, target, grace, message)
 
     async def _killed(self, target: ProbeTarget, grace: int, message: str) -> None:
+        stopped, run_id = False, target.container_id
         try:
-            await stop_run(self.node, target, grace, message)
+            stopped = await stop_run(self.node, target, grace, message)
+        except Exception as error:  # logged and tried again
+            self.node.log.warning("container not stopped", pod=self.pod.key, error=str(error), exc_info=True)
         finally:
-            self._killing.pop(target.container_id).set()
+            self._killing.pop(run_id).set()
             self.wake()
+        if stopped:
+            self._refusals.pop(run_id, None)
+            return
+        failures = self._refusals[run_id] = self._refusals.get(run_id, 0) + 1
+        self._resting.add(run_id)  # a runtime that refuses is not asked again at once
+        await anyio.sleep(RETRY.delay_seconds(failures, self.node.clock.random))
+        self._resting.discard(run_id)
+        self.wake()
 
     async def _create_sandbox(self, attempt: int) -> datetime:
         now = self.node.clock.now()
@@ -298,10 +350,14 @@ class PodWorker:
         self._probes.end_health()
         await self.observe()
         ending = tuple(run for run in self.observed.running if run.id not in self._killing)
-        if ending:
-            await stop_all(self.node, self.pod, ending, self.memory.ip, grace_of(self.pod))
-        for ended in tuple(self._killing.values()):
-            await ended.wait()
+        with self._interruptible(stopping=True):
+            if ending:
+                await stop_all(self.node, self.pod, ending, self.memory.ip, grace_of(self.pod))
+            for ended in tuple(self._killing.values()):
+                await ended.wait()
+        if self._hurried:
+            await self.observe()
+            await stop_all(self.node, self.pod, self.observed.running, self.memory.ip, 0)
         for sandbox in self.observed.sandboxes:
             if sandbox.ready:
                 await self.node.runtime.stop_pod_sandbox(pb.StopPodSandboxRequest(pod_sandbox_id=sandbox.id))
