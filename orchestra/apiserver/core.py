@@ -12,20 +12,12 @@ from orchestra.apiserver import refusals
 from orchestra.apiserver.feed import Feed
 from orchestra.apiserver.interface import AllowAll, Attributes, Authorizer, Strategy, User
 from orchestra.apiserver.keys import fence_key
+from orchestra.apiserver.store_errors import translated
 from orchestra.apiserver.strategies import strategy_for
 from orchestra.apiserver.validation.options import RuleOptions
 from orchestra.client.interface import DeleteOptions, WriteOptions
 from orchestra.clock import Clock
-from orchestra.errors import (
-    AmbiguousCommit,
-    CommitFailed,
-    InvalidTxn,
-    RequestTooLarge,
-    ServiceUnavailable,
-    StaleFence,
-    StoreClosed,
-    Timeout,
-)
+from orchestra.errors import StaleFence
 from orchestra.store import Fence, Store, Txn, TxnResult
 
 BREATH: Final = 32
@@ -80,17 +72,10 @@ class Core:
     async def commit(self, info: ResourceInfo, name: str, txn: Txn) -> TxnResult:
         """Run a txn; the store's refusals become the server's."""
         try:
-            return await self.store.txn(txn)
+            with translated():
+                return await self.store.txn(txn)
         except StaleFence as error:
             raise refusals.conflict(info, name, f"the writer has lost its term of leadership: {error}") from error
-        except InvalidTxn as error:
-            raise RequestTooLarge(f"etcdserver: {error}") from error
-        except CommitFailed as error:
-            raise ServiceUnavailable(f"the store did not take the write: {error}") from error
-        except AmbiguousCommit as error:
-            raise Timeout(f"the write may or may not have happened: {error}") from error
-        except StoreClosed as error:
-            raise refusals.stopping() from error
 
 
 def store_fence(options: WriteOptions | DeleteOptions) -> Fence | None:

@@ -15,6 +15,7 @@ from orchestra.apiserver import refusals
 from orchestra.apiserver.cache import KindCache
 from orchestra.apiserver.keys import RANGES, ROOT, kind_prefix, object_key, split_key
 from orchestra.apiserver.record import Record
+from orchestra.apiserver.store_errors import translated
 from orchestra.apiserver.watching import CacheWatch
 from orchestra.errors import Compacted, Timeout, WatchOverflow
 from orchestra.store import Event, KeyValue, Range, Store, Watch, WatchBatch, WatchRequest, prefix_end
@@ -46,6 +47,7 @@ class Feed:
         found = await self._store.range(Range(ROOT, prefix_end(ROOT)))
         self._unclaimed = {kv.key: kv for kv in found.kvs}
         self.revision = found.revision
+        self._written = {at: record for at, record in self._written.items() if at[1] > found.revision}
         kinds = list(self._caches.values())
         self._caches.clear()
         for cache in kinds:
@@ -69,9 +71,10 @@ class Feed:
                 log.warning("store watch overflowed, resuming", revision=self.revision)
             except Compacted:
                 log.warning("store watch lost its place, reading everything again", revision=self.revision)
+                await self.load()
+                # Not before: one that was opened in the meantime has lost the same events.
                 for watch in tuple(self._watches):
                     watch.fail(refusals.too_slow())
-                await self.load()
                 self._wake_waiting()
             finally:
                 self._watch = None
@@ -116,7 +119,8 @@ class Feed:
     async def current(self, info: ResourceInfo, namespace: str, name: str) -> Record | None:
         """Return the newest state of an object, read from the store itself."""
         key = object_key(info, namespace, name)
-        kv = await self._store.get(key)
+        with translated():
+            kv = await self._store.get(key)
         return None if kv is None else self.record(info, namespace, name, kv)
 
     def known(self, info: ResourceInfo, namespace: str, name: str) -> Record | None:
@@ -135,7 +139,8 @@ class Feed:
 
     async def catch_up(self) -> int:
         """Wait until the caches have reached the store's present revision, and return it."""
-        revision = (await self._store.range(Range(ROOT))).revision
+        with translated():
+            revision = (await self._store.range(Range(ROOT))).revision
         await self.wait_for(revision)
         return revision
 
@@ -164,6 +169,7 @@ class Feed:
         place = split_key(kv.key)
         cache = None if place is None else self._caches.get(place[0])
         if place is None or cache is None:
+            self._written.pop((kv.key, kv.mod_revision), None)
             if event.is_delete:
                 self._unclaimed.pop(kv.key, None)
             else:

@@ -20,6 +20,7 @@ from orchestra.apiserver.core import Core
 from orchestra.apiserver.keys import collection_prefix, split_key
 from orchestra.apiserver.metadata import meta_of
 from orchestra.apiserver.record import Record
+from orchestra.apiserver.store_errors import translated
 from orchestra.apiserver.watching import CacheWatch
 from orchestra.client.interface import EventType
 from orchestra.errors import BadRequest, Compacted, FutureRevision, Timeout
@@ -147,7 +148,8 @@ class Reader:
         while True:
             limit = min(query.limit - len(found), PAGE_KEYS) if query.limit > 0 else 0
             try:
-                part = await self._core.store.range(Range(start, end, revision=revision, limit=limit))
+                with translated():
+                    part = await self._core.store.range(Range(start, end, revision=revision, limit=limit))
             except Compacted as error:
                 raise (refusals.list_expired() if last else refusals.revision_expired(revision)) from error
             except FutureRevision as error:

@@ -13,6 +13,7 @@ import orjson
 
 from orchestra.api.codec import decode, encode, encoder_of, fields_of
 from orchestra.api.object import Object, Struct
+from orchestra.apiserver.bounds import dumps
 from orchestra.errors import DecodeError
 
 Document = dict[str, Any]
@@ -67,7 +68,7 @@ class Record:
     def wire(self) -> bytes:
         """The document with its resourceVersion, as JSON; made once for all remote readers."""
         if self._wire is None:
-            self._wire = orjson.dumps(self.wire_document)
+            self._wire = dumps(self.wire_document)
         return self._wire
 
     def adopt(self, obj: Object) -> None:
@@ -229,7 +230,7 @@ def _same(part: Any, old: Any) -> bool:
     # Bytes are compared because for Python true equals 1, which is another JSON value.
     if part is old:
         return isinstance(part, dict | list)
-    return isinstance(part, dict | list) and type(part) is type(old) and orjson.dumps(part) == orjson.dumps(old)
+    return isinstance(part, dict | list) and type(part) is type(old) and dumps(part) == dumps(old)
 
 
 _DEMANDING: dict[type[Struct], bool] = {}
@@ -257,7 +258,7 @@ class SharedSpecs:
         spec = document.get("spec")
         if not spec:
             return document, None
-        found = self._known.get(key := orjson.dumps(spec))
+        found = self._known.get(key := dumps(spec))
         if found is None:
             return document, None
         self._known.move_to_end(key)
@@ -268,7 +269,7 @@ class SharedSpecs:
         spec = document.get("spec")
         if not spec:
             return
-        self._known[orjson.dumps(spec)] = ({"spec": spec}, obj)
+        self._known[dumps(spec)] = ({"spec": spec}, obj)
         if len(self._known) > SHARED_SPECS:
             self._known.popitem(last=False)
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar, cast
 
 import attrs
-import orjson
 
 from orchestra.api.codec import decode
 from orchestra.api.object import Object, ResourceInfo
 from orchestra.api.schema import undeclared_fields
 from orchestra.apiserver import metadata, refusals
+from orchestra.apiserver.bounds import dumps
 from orchestra.apiserver.companions import Plan
 from orchestra.apiserver.core import Core
 from orchestra.apiserver.defaults.canonical import pruned
@@ -139,7 +139,7 @@ class Registry:
         spec = fresh.get("spec")
         if info.group_kind != "Pod" or not spec:
             return undeclared_fields(fresh, cls)
-        key = orjson.dumps(spec)
+        key = dumps(spec)
         if self._clean.knows(key):
             return undeclared_fields({name: value for name, value in fresh.items() if name != "spec"}, cls)
         unknown = undeclared_fields(fresh, cls)
@@ -332,6 +332,6 @@ class Registry:
 
 def _shown(old: Record, revision: int, document: Document, obj: Object) -> Record:
     """Return a state that is not stored: of a dry run, or the last one of an object that went with its last update."""
-    record = Record(old.cls, old.namespace, old.name, revision, orjson.dumps(document))
+    record = Record(old.cls, old.namespace, old.name, revision, dumps(document))
     record.know(document, obj)
     return record

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 import attrs
-import orjson
 
 from orchestra.api.object import ResourceInfo
 from orchestra.apiserver import refusals
+from orchestra.apiserver.bounds import dumps
 from orchestra.apiserver.companions import Plan
 from orchestra.apiserver.core import Core
 from orchestra.apiserver.deletion import Decision, check, decide
@@ -87,7 +87,7 @@ class Remover:
     def _shown(self, old: Record, document: Document, revision: int) -> Record:
         if document is old.document:
             return old.at(revision)
-        record = Record(old.cls, old.namespace, old.name, revision, orjson.dumps(document))
+        record = Record(old.cls, old.namespace, old.name, revision, dumps(document))
         record.know(document, self._registry.decoded(old.cls.resource_info, document, (old.document, old.object)))
         return record
 

@@ -13,6 +13,7 @@ from orchestra._log import get_logger
 from orchestra.apiserver.companions import Plan
 from orchestra.apiserver.core import Core
 from orchestra.apiserver.interface import Document
+from orchestra.apiserver.store_errors import translated
 from orchestra.errors import CommitFailed, Compacted
 
 BOOKMARK_SECONDS: Final = 60.0
@@ -81,7 +82,8 @@ class EventLeases:
         now = self._core.clock.monotonic()
         if self._lease and now < self._until:
             return
-        self._lease = (await self._core.store.lease_grant(self._ttl_seconds + LEASE_SLICE)).id
+        with translated():
+            self._lease = (await self._core.store.lease_grant(self._ttl_seconds + LEASE_SLICE)).id
         self._until = now + LEASE_SLICE
 
     def plan(self, new: Document | None, old: Document | None, taken: frozenset[bytes]) -> Plan:

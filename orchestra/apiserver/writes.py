@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import attrs
-import orjson
 
 from orchestra.api.object import Object, ResourceInfo
 from orchestra.apiserver import metadata, refusals
+from orchestra.apiserver.bounds import dumps
 from orchestra.apiserver.companions import Companion, Plan
 from orchestra.apiserver.core import Core, store_fence
 from orchestra.apiserver.interface import Document, User
@@ -82,7 +82,7 @@ class Writes:
 
         Raises AlreadyExists, `TakenError` when a reservation exists, `NamespaceMovedError` when `home` does not hold.
         """
-        key, value = target.key, orjson.dumps(plan.document)
+        key, value = target.key, dumps(plan.document)
         compares = [Compare(key, "mod_revision", "=", 0)]
         reads: list[Op] = [Range(key)]
         if home is not None:
@@ -108,7 +108,7 @@ class Writes:
 
     async def replace(self, target: Target, old: Record, plan: Plan, obj: Object, call: Call) -> Record | None:
         """Write a changed object; None when it, or a reservation, is not as it was expected."""
-        key, value = target.key, orjson.dumps(plan.document)
+        key, value = target.key, dumps(plan.document)
         compares = [Compare(key, "mod_revision", "=", old.revision)]
         compares += [Compare(reservation, "mod_revision", "=", 0) for reservation, _ in plan.reserve]
         writes: list[Op] = [Delete(k) for k in plan.release]

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from orchestra.apiserver.bounds import dumps
 from orchestra.apiserver.defaults.canonical import canonical
 from orchestra.apiserver.defaults.containers import (
     default_container,
@@ -83,7 +84,7 @@ def _remembered(spec: bytes, of_pod: bool) -> tuple[Document, bool]:
 
 def default_pod_spec(spec: Document, *, of_pod: bool) -> Document:
     """Return a PodSpec with everything filled in, the same object if nothing was open."""
-    encoded = orjson.dumps(spec)
+    encoded = dumps(spec)
     if len(encoded) > MAX_REMEMBERED_BYTES:
         return _default_spec(spec, of_pod)
     filled, same = _remembered(encoded, of_pod)

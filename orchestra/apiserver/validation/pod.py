@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import orjson
 
+from orchestra.apiserver.bounds import dumps
 from orchestra.apiserver.validation.context import PodContext
 from orchestra.apiserver.validation.fields import (
     MAX_INT32,
@@ -140,7 +141,7 @@ def spec_faults(
     if any(volume.get("ephemeral") is not None for volume in spec.get("volumes") or ()):
         context = PodContext.of(spec, is_pod=is_pod, pod_name=pod_name, options=options)
         return _faults_of_spec(spec, path, context)
-    encoded = orjson.dumps(spec)
+    encoded = dumps(spec)
     if len(encoded) > MAX_REMEMBERED_BYTES:
         context = PodContext.of(spec, is_pod=is_pod, pod_name="", options=options)
         return _faults_of_spec(spec, path, context)
