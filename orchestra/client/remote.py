@@ -189,7 +189,7 @@ class RemoteClient(ClientVerbs):
         request = pb.CreateRequest(
             kind=messages.kind_message(obj.resource_info),
             namespace=obj.metadata.namespace or "default",
-            document=orjson.dumps(encode(obj)),
+            document=_body(encode(obj)),
             options=messages.write_message(options),
         )
         return await self._written(channel.stub.Create, request, type(obj), options)
@@ -201,7 +201,7 @@ class RemoteClient(ClientVerbs):
             kind=messages.kind_message(obj.resource_info),
             namespace=obj.metadata.namespace or "default",
             subresource=subresource,
-            document=orjson.dumps(encode(obj)),
+            document=_body(encode(obj)),
             options=messages.write_message(options),
         )
         return await self._written(channel.stub.Update, request, type(obj), options)
@@ -224,7 +224,7 @@ class RemoteClient(ClientVerbs):
             name=name,
             subresource=subresource,
             patch_type=patch.type,
-            patch=orjson.dumps(patch.body),
+            patch=_body(patch.body),
             options=messages.write_message(options),
         )
         return await self._written(channel.stub.Patch, request, kind, options)
@@ -241,12 +241,8 @@ class RemoteClient(ClientVerbs):
         """See `Client.apply`."""
         channel = self._channel
         document = obj if isinstance(obj, dict) else encode(obj)
-        try:
-            body = orjson.dumps(document)
-        except TypeError as error:
-            raise BadRequest(f"the document cannot be written as JSON: {error}") from error
         request = pb.ApplyRequest(
-            document=body, subresource=subresource, force=force, options=messages.write_message(options)
+            document=_body(document), subresource=subresource, force=force, options=messages.write_message(options)
         )
         kind = self._kind_of(document) if isinstance(obj, dict) else type(obj)
         return await self._written(channel.stub.Apply, request, kind, options)
@@ -368,3 +364,11 @@ class RemoteClient(ClientVerbs):
             kind = str(document.get("kind"))
             info = ResourceInfo(group=group, version=version, kind=kind, plural=kind.lower())
             return messages.undescribed_kind(info)
+
+
+def _body(value: Any) -> bytes:
+    """Write down what a request carries; raises BadRequest, as the server in process does, where JSON cannot."""
+    try:
+        return orjson.dumps(value)
+    except (TypeError, UnicodeEncodeError, RecursionError) as error:
+        raise BadRequest(f"the object cannot be written as JSON: {error}") from error

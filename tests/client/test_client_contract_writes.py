@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import pytest
 
@@ -231,3 +233,31 @@ async def test_scaling_below_zero_is_invalid(client: Client) -> None:
     await client.create(deployment())
     with pytest.raises(Invalid, match=r"spec\.replicas: Invalid value: -1"):
         await client.patch(Deployment, "web", Patch(PatchType.MERGE, {"spec": {"replicas": -1}}), subresource="scale")
+
+
+async def test_scaling_with_an_old_revision_is_a_conflict(client: Client) -> None:
+    first = await client.create(deployment())
+    await client.patch(Deployment, "web", Patch(PatchType.MERGE, {"spec": {"replicas": 2}}), subresource="scale")
+    body = {"metadata": {"resourceVersion": first.metadata.resource_version}, "spec": {"replicas": 3}}
+    with pytest.raises(Conflict):
+        await client.patch(Deployment, "web", Patch(PatchType.MERGE, body), subresource="scale")
+    assert (await client.get(Deployment, "web")).spec.replicas == 2
+
+
+@pytest.mark.parametrize("replicas", ["3", 1.5, True, [1], 2**40])
+async def test_replicas_of_a_wrong_type_are_refused(client: Client, replicas: object) -> None:
+    await client.create(deployment())
+    patch = Patch(PatchType.MERGE, {"spec": {"replicas": replicas}})
+    with pytest.raises(BadRequest, match=r"spec\.replicas: expected an integer"):
+        await client.patch(Deployment, "web", patch, subresource="scale")
+
+
+async def test_what_json_cannot_carry_is_refused(client: Client) -> None:
+    await client.create(config("a"))
+    strange: dict[str, Any] = {"k": object()}
+    with pytest.raises(BadRequest):
+        await client.create(config("b", strange))
+    with pytest.raises(BadRequest):
+        await client.update(config("a", strange))
+    with pytest.raises(BadRequest):
+        await client.patch(ConfigMap, "a", Patch(PatchType.MERGE, {"data": strange}))
