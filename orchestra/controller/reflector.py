@@ -88,6 +88,7 @@ class Reflector(Generic[O]):
         self._not_before = 0.0
         self._watching_since: float | None = None
         self._asked = False
+        self._opened_at = 0
 
     @property
     def synced(self) -> bool:
@@ -111,11 +112,20 @@ class Reflector(Generic[O]):
     def watching(self, now: float) -> None:
         """Take note that a watch is open."""
         self._watching_since = now
+        self._opened_at = self.revision
         self._asked = False
         self.error = ""
 
     def received(self, events: Iterable[WatchEvent[O]], now: float) -> tuple[Change[O], ...]:
-        """Take a batch of events and return the changes in it; bookmarks only move the revision."""
+        """Take a batch of events and return the changes in it; bookmarks only move the revision.
+
+        Raises Expired, before anything is taken, when the server is behind where the watch began: then it has begun
+        anew with another store, and counts revisions that mean something else.
+        """
+        events = tuple(events)
+        for event in events:
+            if event.revision < self._opened_at:
+                raise Expired(f"the server is at revision {event.revision}, before {self._opened_at}: another store")
         changes: list[Change[O]] = []
         cache = self.cache
         for event in events:

@@ -15,6 +15,7 @@ from orchestra.apiserver import APIServer
 from orchestra.client.interface import WatchEvent
 from orchestra.controller import Change, SharedInformers
 from orchestra.errors import Expired, ServiceUnavailable
+from orchestra.store.memory import MemoryStore
 from orchestra.testing import VirtualClock
 
 pytestmark = pytest.mark.virtual_time
@@ -177,6 +178,30 @@ async def test_lost_history_means_a_new_list_and_the_steps_in_between(server: AP
             ("a", None),
             (None, "b"),
         ]
+
+
+async def test_a_server_that_has_begun_anew_is_listed_again() -> None:
+    clock = VirtualClock()
+    async with (
+        MemoryStore(clock=clock) as old,
+        MemoryStore(clock=clock) as new,
+        APIServer(old, clock=clock) as before,
+        APIServer(new, clock=clock) as after,
+    ):
+        for name in ("a", "b", "c"):
+            await before.create(config(name))
+        trouble = Trouble(before)
+        async with running(trouble) as informers:
+            informer = informers.informer(ConfigMap)
+            await informer.wait_synced()
+            trouble._server, trouble.error = after, ServiceUnavailable("restarting")
+            await before.create(config("d"))
+            await anyio.sleep(5)
+            await after.create(config("e"))
+            await anyio.sleep(120)
+            assert informer.lister.get("default", "a") is None
+            assert informer.lister.get("default", "e") is not None
+            assert informers.health()[0].ok
 
 
 async def test_a_watch_that_has_died_silently_is_replaced_in_bounded_time(server: APIServer) -> None:
