@@ -9,7 +9,7 @@ import anyio
 
 from orchestra._log import get_logger
 from orchestra.api.coordination import Lease
-from orchestra.client.interface import Client, Fence
+from orchestra.client.interface import Client, Fence, WriteOptions
 from orchestra.clock import Clock
 from orchestra.controller.leader import Candidate, Term, Terms, Wait
 from orchestra.errors import APIError, NotFound
@@ -35,7 +35,7 @@ class Lead(Protocol):
 class Election:
     """Competes for a Lease and runs something while it is held.
 
-    `name` names the Lease and the fence; `identity` must be unique among the candidates.
+    `name` names the Lease, and with the namespace the fence; `identity` must be unique among the candidates.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Election:
             self.leading = True
             try:
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._keep, Term(self._terms, began), tasks.cancel_scope)
+                    tasks.start_soon(self._keep, Term(self._terms, began), fence, tasks.cancel_scope)
                     await lead(fence)
                     tasks.cancel_scope.cancel()
             finally:
@@ -114,8 +114,13 @@ class Election:
                 self._log.debug("lease not watched", error=str(error))
         await anyio.Event().wait()
 
-    async def _try(self) -> float | None:
-        """Take or renew the Lease; return how long to wait when somebody else has it."""
+    async def _try(self, fence: Fence | None = None) -> float | None:
+        """Take or renew the Lease; return how long to wait when somebody else has it.
+
+        A renewal carries the term's fence: whoever has been robbed of it can write nothing else, so it must not keep
+        the Lease either. Its term ends, and it competes again.
+        """
+        options = WriteOptions(fence=fence)
         lease: Lease | None
         try:
             lease = await self._client.get(Lease, self._name, namespace=self._namespace)
@@ -126,27 +131,27 @@ class Election:
         if isinstance(decision, Wait):
             return decision.seconds
         if decision.create:
-            await self._client.create(decision.lease)
+            await self._client.create(decision.lease, options=options)
         else:
-            await self._client.update(decision.lease)
+            await self._client.update(decision.lease, options=options)
         return None
 
     async def _fence(self) -> Fence | None:
         try:
-            return await self._client.acquire_fence(self._name, self._identity)
+            return await self._client.acquire_fence(f"{self._namespace}.{self._name}", self._identity)
         except APIError as error:
             self._log.warning("no fence: not leading", error=str(error))
             await anyio.sleep(self._terms.retry_seconds)
             return None
 
-    async def _keep(self, term: Term, scope: anyio.CancelScope) -> None:
+    async def _keep(self, term: Term, fence: Fence, scope: anyio.CancelScope) -> None:
         while True:
             await anyio.sleep(self._terms.retry_seconds)
             began = self._clock.monotonic()
             lost = False
             with anyio.move_on_after(max(0.0, term.ends_at() - began)):
                 try:
-                    lost = await self._try() is not None
+                    lost = await self._try(fence) is not None
                     if not lost:
                         term.renewed(began)
                 except APIError as error:

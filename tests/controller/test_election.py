@@ -127,6 +127,28 @@ async def test_the_writes_of_a_term_that_is_over_are_refused(server: APIServer) 
 
 
 @pytest.mark.virtual_time
+async def test_a_leader_that_is_robbed_of_its_fence_notices_and_leads_again(server: APIServer) -> None:
+    clock = VirtualClock()
+    terms: list[Fence] = []
+    election = Election(server, clock=clock, name="lock", identity="a")
+
+    async def lead(fence: Fence) -> None:
+        terms.append(fence)
+        await anyio.Event().wait()
+
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(election.run, lead)
+        await anyio.sleep(5)
+        assert [fence.name for fence in terms] == ["kube-system.lock"]
+        robber = await server.acquire_fence("kube-system.lock", "b")
+        await anyio.sleep(30)
+        assert len(terms) == 2
+        assert terms[1].revision > robber.revision
+        assert election.leading
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.virtual_time
 async def test_controllers_run_only_while_their_manager_leads_and_write_with_its_fence(server: APIServer) -> None:
     clock = VirtualClock()
     seen: list[str] = []
