@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
@@ -337,3 +338,11 @@ async def test_a_stop_does_not_wait_for_ever(net: Net, monkeypatch: pytest.Monke
             await net.stopped.wait()
         with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
             await stream.receive()
+
+
+@pytest.mark.parametrize(("files", "connections"), [(1024, 384), (100, 16), (1 << 20, proxy.MAX_CONNECTIONS)])
+def test_connections_are_bounded_by_the_files_that_may_be_open(
+    files: int, connections: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (files, files))
+    assert proxy.connection_limit() == connections
