@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -153,6 +154,22 @@ async def test_a_late_shim_of_a_dead_plane_starts_nothing(tmp_path: Path) -> Non
         await b.start(container_id)
         again = await b.runtime._link.ask("shim", {"dir": folder, "token": "x"})
         assert again == {"error": "the container is being started already"}
+
+
+async def test_an_end_is_noticed_although_no_descriptor_was_left_to_watch_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(_pid: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with bench(tmp_path) as b:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pidfd_open", none_left)
+            container_id = await b.run("c", "sh", "-c", "exit 7")
+        with anyio.fail_after(20):
+            while (status := await b.status(container_id)).state != pb.CONTAINER_EXITED:
+                await anyio.sleep(0.02)
+        assert status.exit_code == 7
 
 
 async def test_damaged_and_unfinished_records_are_dropped(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ ADOPT_SECONDS = 5.0
 """How long re-adoption waits for a shim that is just starting."""
 SETTLE_SECONDS = 10.0
 """How long to wait for the lock of a shim that has ended: a fork of it may hold the lock until it executes."""
+WITHOUT_DESCRIPTOR_SECONDS = 0.5
+"""How often a shim is looked at that no descriptor could be opened for."""
 POLL_SECONDS = 0.005
 """How often to look for what another process does without telling."""
 REOPEN_SECONDS = 2.0
@@ -124,6 +126,10 @@ class ContainerKeeper:
             pidfd = os.pidfd_open(process["shim"])
         except ProcessLookupError:
             pidfd = -1
+        except OSError as error:  # no descriptors are left: its end must be noticed all the same
+            log.warning("a shim is watched by polling", container=container.id, error=str(error))
+            self._tasks.start_soon(self._watch_by_polling, container, driver)
+            return
         # Between reading the record and opening the descriptor the number may have changed its owner.
         if pidfd != -1 and not proc.is_alive(process["shim"], process["shim_ticks"]):
             os.close(pidfd)
@@ -141,6 +147,12 @@ class ContainerKeeper:
                 os.close(pidfd)
         await self._settle(container, driver)
         self._finish(container, driver)
+
+    async def _watch_by_polling(self, container: Container, driver: Driver) -> None:
+        shim = driver.process
+        while proc.is_alive(shim["shim"], shim["shim_ticks"]):  # noqa: ASYNC110 - there is nothing to wait on
+            await anyio.sleep(WITHOUT_DESCRIPTOR_SECONDS)
+        await self._watch(container, driver, -1)
 
     async def _settle(self, container: Container, driver: Driver) -> None:
         """Learn how a container ended whose shim is gone; one that never ran is created again."""
