@@ -43,7 +43,8 @@ from orchestra.store.model import (
 if TYPE_CHECKING:
     from orchestra.store.logged import DurableLog, LoggedStore
     from orchestra.store.memory import MemoryStore
-    from orchestra.store.sqlite import SQLiteStore, restore_snapshot
+    from orchestra.store.restoring import restore_snapshot
+    from orchestra.store.sqlite import SQLiteStore
 
 __all__ = [
     "DEFAULT_WATCH_BUFFER",
@@ -86,7 +87,7 @@ _EXPORTS = {
     "LoggedStore": ".logged",
     "MemoryStore": ".memory",
     "SQLiteStore": ".sqlite",
-    "restore_snapshot": ".sqlite",
+    "restore_snapshot": ".restoring",
 }
 
 __getattr__ = lazy_exports(__name__, _EXPORTS)

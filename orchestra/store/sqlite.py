@@ -5,14 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import anyio
-
 from orchestra.clock import Clock
-from orchestra.errors import CorruptStore, StoreError
-from orchestra.store.changes import Change, Contents, Lease
+from orchestra.errors import CorruptStore
 from orchestra.store.logged import LoggedStore
-from orchestra.store.model import Event
-from orchestra.store.snapshot import read_snapshot
 from orchestra.store.sqlite_log import REPAIR, SQLiteLog
 
 
@@ -35,36 +30,3 @@ class SQLiteStore(LoggedStore):
 
     def _corrupt(self, error: CorruptStore) -> CorruptStore:
         return CorruptStore(f"{self.path} is damaged ({error}); {REPAIR}")
-
-
-RESTORE_REVISIONS = 1_000_000_000
-"""How far a restore raises the revision unless told: more than clients can have seen since the snapshot."""
-
-
-async def restore_snapshot(
-    snapshot: str | os.PathLike[str], path: str | os.PathLike[str], *, raise_revision: int = RESTORE_REVISIONS
-) -> int:
-    """Make the store file `path`, which must not exist, from a snapshot; return the revision it begins at.
-
-    The revision is raised by `raise_revision`, and everything below is marked as compacted: whoever saw revisions
-    that were made after the snapshot must read anew and cannot mistake the old numbers for new ones.
-    Raises `CorruptStore` for a torn or altered snapshot, `StoreError` if `path` exists.
-    """
-    if await anyio.Path(path).exists():
-        raise StoreError(f"{path} exists; a snapshot is restored to a new file only")
-    held = await anyio.to_thread.run_sync(read_snapshot, snapshot)
-    by_revision: dict[int, list[Event]] = {}
-    for kv in held.kvs:
-        by_revision.setdefault(kv.mod_revision, []).append(Event(kv))
-    changes = [Change(revision, tuple(by_revision[revision])) for revision in sorted(by_revision)]
-    leases = [Change(0, granted=Lease(lease_id, ttl)) for lease_id, ttl in held.leases.items()]
-    revision = held.revision + raise_revision
-    log = SQLiteLog(path)
-    contents: Contents = await log.open()
-    assert not contents.compact_revision
-    try:
-        await log.append([*leases, *changes])
-        await log.compact(revision)
-    finally:
-        await log.close()
-    return revision
