@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "label": ("label", "Change the labels of resources"),
     "annotate": ("label", "Change the annotations of resources"),
     "api-resources": ("discovery", "Print the kinds that the server serves"),
+    "store": ("store", "Back up, restore and look after a store, or serve one"),
     "version": ("discovery", "Print the versions of client and server"),
 }
 """Name, module below `orchestra.cli.commands`, and help in a line."""

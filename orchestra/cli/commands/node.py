@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from orchestra.cli.directories import default_data_dir, private_directory
 from orchestra.cli.verb import Connection, connection_options, dial, guarded, verb
 
 if TYPE_CHECKING:
@@ -62,7 +63,6 @@ def node_command(**given: Any) -> int:
 
 async def run(options: NodeOptions, connection: Connection, terminal: Terminal) -> int:
     """Run the agent; a server that is not there at the start is an error, one that goes away later is waited for."""
-    from orchestra.cli.commands.up import default_data_dir, private_directory
     from orchestra.cli.serving import serve, start_logging
 
     start_logging(options.log_level)

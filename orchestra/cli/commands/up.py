@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from orchestra.cli.directories import default_data_dir, private_directory
 from orchestra.cli.verb import guarded, verb
 
 if TYPE_CHECKING:
@@ -100,29 +100,6 @@ def build_plane(options: UpOptions, front: GRPCFront) -> ControlPlane:
     return ControlPlane(
         store=SQLiteStore(data_dir / "cluster.db"), nodes=nodes, fronts=(front,), authorizer=default_authorizer()
     )
-
-
-def default_data_dir() -> Path:
-    """Return where a user's own plane keeps its state."""
-    return Path.home() / ".orchestra" / "data"
-
-
-def private_directory(path: Path) -> Path:
-    """Make a directory that only its user may enter; one that is open to others is closed only while it is empty.
-
-    Raises ConfigurationError when it holds something already: it may be somebody's shared directory.
-    """
-    from orchestra.errors import ConfigurationError
-
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = path.stat()
-        if found.st_uid != os.geteuid() or (found.st_mode & 0o077 and any(path.iterdir())):
-            raise ConfigurationError(f"{path} is open to other users: choose another directory, or `chmod 700` it")
-        os.chmod(path, 0o700)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror}") from error
-    return path.absolute()
 
 
 def _node(name: str, options: UpOptions, data_dir: Path) -> NodeAgent:
