@@ -47,6 +47,8 @@ KINDS = frozenset(
         "Event",
         "Lease",
         "Binding",
+        "PriorityClass",
+        "PodDisruptionBudget",
     }
 )
 NAMESPACE = "gold0001"

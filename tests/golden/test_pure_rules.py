@@ -1,4 +1,4 @@
-"""Recorded creates and updates of twelve kinds: defaults, faults, their order and words, and warnings."""
+"""Recorded creates and updates of fourteen kinds: defaults, faults, their order and words, and warnings."""
 
 from __future__ import annotations
 

@@ -1,0 +1,67 @@
+"""What kube-apiserver 1.36.2 answered, replayed through the verbs of a server in this process."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+
+import pytest
+
+from tests.golden.api_adapter import transport_reason
+from tests.golden.api_match import Variables, differences
+from tests.golden.api_replay import recording, replay_all, table
+
+FLOORS = {
+    "1-defaulting": 60,
+    "2-validation": 358,
+    "3-updates": 236,
+    "4-patches": 171,
+    "5-field-validation": 65,
+    "6-list-get-watch": 222,
+    "7-delete": 369,
+    "8-subresources": 63,
+    "9-names-and-transport": 66,
+    "10-service-allocation": 140,
+}
+"""How many steps of each group are equal at the least."""
+
+LEFT_OUT = {"discovery": 20, "malformed body": 19, "media type": 8, "size of the body": 5}
+"""How many steps are about the transport itself, and why."""
+
+
+def test_no_group_is_below_its_floor() -> None:
+    recorded = recording()
+    outcomes = replay_all(recorded["scenarios"], recorded["fixtures"])
+    sys.stdout.write(f"\n{table(outcomes)}\n\n{table(outcomes, 'kind')}\n")
+    equal: Counter[str] = Counter()
+    for outcome in outcomes:
+        equal[outcome.group] += outcome.equal_steps
+    assert {group: equal[group] for group, floor in FLOORS.items() if equal[group] < floor} == {}
+
+
+def test_only_what_is_about_the_transport_is_left_out() -> None:
+    steps = [step for scenario in recording()["scenarios"] for step in scenario["steps"]]
+    reasons = Counter(filter(None, map(transport_reason, steps)))
+    assert dict(reasons) == LEFT_OUT
+
+
+@pytest.mark.parametrize(
+    ("recorded", "actual", "equal"),
+    [
+        ({"a": "<uid-1>", "b": "<uid-1>"}, {"a": "x", "b": "x"}, True),
+        ({"a": "<uid-1>", "b": "<uid-1>"}, {"a": "x", "b": "y"}, False),
+        ({"a": "<uid-1>", "b": "<uid-2>"}, {"a": "x", "b": "x"}, False),
+        ({"a": 1}, {"a": 1, "b": 2}, False),
+        ({"a": 1, "b": 2}, {"a": 1}, False),
+        ({"a": 1}, {"a": True}, False),
+        ({"a": [1, 2]}, {"a": [2, 1]}, False),
+        ({"causes": [{"m": "1"}, {"m": "2"}]}, {"causes": [{"m": "2"}, {"m": "1"}]}, True),
+        ({"causes": [{"m": "1"}, {"m": "1"}]}, {"causes": [{"m": "1"}, {"m": "2"}]}, False),
+        ("o in NS at <rv> is <varies>", "o in here at 17 is whatever", True),
+        ("o in NS", "o in there", False),
+        ("<port-1>", 30001, True),
+        (None, {}, False),
+    ],
+)
+def test_placeholders_are_variables(recorded: object, actual: object, equal: bool) -> None:
+    assert (differences(recorded, actual, Variables("here")) == []) is equal
