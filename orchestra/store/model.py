@@ -14,7 +14,11 @@ FROM_KEY: Final = b"\x00"
 """As `range_end`: every key from `key` on. With `key` b"\\x00" too: the whole keyspace."""
 
 MAX_TXN_OPS: Final = 128
-"""Most compares, and most operations of either branch, in one txn (each nested txn counts by itself)."""
+"""Most compares, and most operations of either branch, in one txn; the greatest of the three counts.
+
+What a txn uses up is missing to those nested in it, as in etcd; so 128 is also how deep they can be nested. A fence
+counts like a txn around the one that it guards.
+"""
 
 MAX_TXN_BYTES: Final = 1_572_864
 """Most bytes (1.5 MiB) of all keys and values that a txn could put; more is refused with `InvalidTxn`."""
@@ -65,7 +69,8 @@ class Range:
 
     `range_end` b"" means the key alone, otherwise keys from `key` up to and without `range_end`; see `prefix_end` and
     `FROM_KEY`. `revision` 0 is the current one. `limit` 0 is no limit; the limit counts after sorting and filtering.
-    The min and max filters leave out keys whose revisions are below or above (0: no filter).
+    Of keys that are equal in what they are sorted by, any may come first. A value can be sorted by though it is left
+    out of the answer. The min and max filters leave out keys whose revisions are below or above (0: no filter).
     """
 
     key: bytes
@@ -140,8 +145,13 @@ class Fence:
 class Txn:
     """All or nothing (etcd: `TxnRequest`): if all of `compare` hold do `success`, else `failure`, in order.
 
-    A range inside sees what the operations before it changed. Two puts of one key, or a put of a key that the same
-    txn deletes, are refused with `InvalidTxn` unless they are in branches that exclude each other.
+    All compares, also those of nested txns, look at the state before the txn. A range inside sees what the operations
+    before it changed, unless it asks for a past revision; the txn's own revision cannot be asked for by its number.
+    What only the branch not taken does wrong (a lease or key that is missing, a revision that is) is no error.
+
+    Two puts of one key, or a put of a key that the same txn deletes, are refused with `InvalidTxn` unless they are in
+    branches that exclude each other. (etcd lets some of the latter pass: a put in a nested txn whose key a later
+    nested txn deletes, and a delete up to `FROM_KEY`. No txn should rely on it.)
     """
 
     compare: tuple[Compare, ...] = ()
@@ -158,7 +168,7 @@ class RangeResult:
     """Keys found, in order. `revision` is the store's current revision, from which a watch can go on.
 
     `count` is the number of keys in the range at the revision read, whatever limit and filters say; `more` is whether
-    the limit left keys out. Inside a txn `revision` is that of the txn.
+    the limit left keys out. Inside a txn `revision` is the txn's own as soon as it has changed something.
     """
 
     revision: int
@@ -188,7 +198,8 @@ class DeleteResult:
 class TxnResult:
     """Which branch ran (`succeeded`: the first) and what each of its operations returned.
 
-    `revision` is the one that the txn made, or the current one when it changed nothing.
+    `revision` is the one that the txn made, or the current one when it changed nothing. A nested one says what it was
+    when its turn had come to an end.
     """
 
     revision: int

@@ -19,9 +19,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-from orchestra.errors import Compacted, CorruptStore, FutureRevision, InvalidTxn, LeaseExists, LeaseNotFound, StaleFence
+from orchestra.errors import Compacted, FutureRevision, InvalidTxn, LeaseExists, LeaseNotFound, StaleFence
 from orchestra.store.changes import Change, Contents, Lease, Staged
 from orchestra.store.keyspace import Keyspace
+from orchestra.store.loading import FIRST_REVISION, History
 from orchestra.store.model import (
     Compare,
     Delete,
@@ -39,9 +40,6 @@ from orchestra.store.model import (
     TxnResult,
 )
 from orchestra.store.rules import check_lease, check_range, check_txn, interval
-
-FIRST_REVISION: Final = 1
-"""The revision of an empty store, as in etcd."""
 
 MAX_LOOK_BACK: Final = 1_000
 """Revisions that are looked through to count keys at a revision before the newest; further back keys are counted."""
@@ -73,17 +71,11 @@ class Engine:
     @classmethod
     def load(cls, contents: Contents) -> Engine:
         """Return the engine that wrote `contents`. Raises `CorruptStore` if they cannot be whole."""
-        engine = cls()
-        engine.compact_revision = contents.compact_revision
-        engine.leases = {lease_id: Lease(lease_id, ttl) for lease_id, ttl in contents.leases}
-        engine._dead = engine._keyspace.load(engine._load_log(contents.kvs), contents.compact_revision)
-        engine.head = max(FIRST_REVISION, contents.compact_revision, engine._log_start + len(engine._log) - 1)
-        engine.revision = engine.head
-        for kv in engine._keyspace.newest():
-            if kv.lease:
-                if kv.lease not in engine.leases:
-                    raise CorruptStore(f"lease {kv.lease} of key {kv.key!r} is missing")
-                engine.leases[kv.lease].keys[kv.key] = None
+        engine, history = cls(), History(contents)
+        engine.compact_revision = history.compact_revision
+        engine.revision = engine.head = history.revision
+        engine.leases, engine._keyspace = history.leases, history.keyspace
+        engine._log, engine._log_start, engine._dead = history.log, history.start, history.dead
         return engine
 
     # Reading what is published
@@ -136,6 +128,23 @@ class Engine:
             if change.revoked is not None:
                 leases[change.revoked.id] = change.revoked.ttl_seconds
         return leases
+
+    def published_lease(self, lease_id: int) -> Lease:
+        """Return a lease as it is published, with its keys. Raises `LeaseNotFound`."""
+        if not self._staged:
+            return self.lease(lease_id)
+        published = self.published_leases()
+        if lease_id not in published:
+            raise LeaseNotFound(f"lease {lease_id} not found")
+        lease = self.leases.get(lease_id)
+        keys = dict(lease.keys) if lease is not None else {}
+        for change in reversed(self._staged):
+            for event in reversed(change.events):
+                if event.kv.lease == lease_id:
+                    keys.pop(event.kv.key, None)
+                if event.prev_kv is not None and event.prev_kv.lease == lease_id:
+                    keys[event.kv.key] = None
+        return Lease(lease_id, published[lease_id], keys)
 
     def hash(self, revision: int = 0) -> KeyspaceHash:
         """Hash the history that is readable up to `revision`."""
@@ -255,12 +264,14 @@ class Engine:
             raise Compacted(self.compact_revision)
         return revision
 
-    def _range(self, request: Range, newest: int, *, inside: bool = False) -> RangeResult:
-        revision = self._readable(request.revision, newest) if request.revision else newest
+    def _range(self, request: Range, newest: int, now: int | None = None) -> RangeResult:
+        """Read at a revision up to `newest`; inside a txn `now` is its own, which cannot be asked for by number."""
+        current = newest if now is None else now
+        revision = self._readable(request.revision, newest) if request.revision else current
         behind = self._log_start + len(self._log) - 1 - revision
-        # A read inside a txn that has changed something is ahead of the log, and sees all there is.
-        changed = None if behind > MAX_LOOK_BACK or (request.revision and inside) else self._changed_since(revision)
-        return self._keyspace.range(request, revision, newest, changed)
+        # What a txn has changed itself is not in the log: it sees all there is, and what was before is counted.
+        counted = behind > MAX_LOOK_BACK or (request.revision and now is not None)
+        return self._keyspace.range(request, revision, current, None if counted else self._changed_since(revision))
 
     def _changed_since(self, revision: int) -> Iterator[bytes]:
         for events in self._log[max(revision + 1 - self._log_start, 0) :]:
@@ -307,7 +318,7 @@ class Engine:
             if kind is Put:
                 results.append(self._put(op, view + 1, events))  # type: ignore[arg-type]
             elif kind is Range:
-                results.append(self._range(op, view + bool(events), inside=True))  # type: ignore[arg-type]
+                results.append(self._range(op, view, view + bool(events)))  # type: ignore[arg-type]
             elif kind is Delete:
                 results.append(self._delete(op, view + 1, events))  # type: ignore[arg-type]
             else:
@@ -370,31 +381,3 @@ class Engine:
                 self.leases[event.kv.lease].keys.pop(key, None)
             if event.prev_kv is not None and event.prev_kv.lease:
                 self.leases[event.prev_kv.lease].keys[key] = None
-
-    def _load_log(self, kvs: Iterable[KeyValue]) -> Iterator[KeyValue]:
-        """Pass `kvs` on while building the log from them; check that no revision is missing."""
-        newest: dict[bytes, KeyValue] = {}
-        events: list[Event] = []
-        revision = 0
-        self._log_start = max(self.compact_revision, FIRST_REVISION) + 1
-        for kv in kvs:
-            if kv.mod_revision != revision:
-                if events:
-                    self._log.append(tuple(events))
-                    events = []
-                self._check_order(revision, kv.mod_revision)
-                revision = kv.mod_revision
-            if revision >= self.compact_revision:
-                prev = newest.get(kv.key)
-                events.append(Event(kv, prev if prev is not None and prev.version else None))
-            newest[kv.key] = kv
-            yield kv
-        if events:
-            self._log.append(tuple(events))
-
-    def _check_order(self, revision: int, following: int) -> None:
-        if following == self.compact_revision:
-            self._log_start = following
-        expected = self._log_start + len(self._log)
-        if following < revision or (following >= self._log_start and following != expected):
-            raise CorruptStore(f"revision {following} follows revision {revision} where {expected} is expected")

@@ -19,6 +19,7 @@ from orchestra.store.model import (
     Op,
     Put,
     Range,
+    SortTarget,
     Txn,
 )
 
@@ -35,6 +36,7 @@ _TARGETS: Final[dict[str, type]] = {
     "lease": int,
 }
 _OPERATORS: Final = frozenset(get_args(CompareOperator))
+_SORT_TARGETS: Final = frozenset(get_args(SortTarget))
 
 
 def interval(key: bytes, range_end: bytes) -> Interval:
@@ -71,7 +73,7 @@ def check_txn(request: Txn) -> None:
             if type(other) is Range:
                 check_range(other)
             return
-    if (size := _check_shape(request)) > MAX_TXN_BYTES:
+    if (size := _check_shape(request, MAX_TXN_OPS - (request.fence is not None))) > MAX_TXN_BYTES:
         raise _too_large(size)
     _written(request)
 
@@ -82,6 +84,8 @@ def check_range(request: Range) -> None:
         raise InvalidTxn("key is not provided")
     if request.limit < 0 or request.revision < 0:
         raise InvalidTxn("a limit or revision cannot be negative")
+    if request.sort_by != "key" and request.sort_by not in _SORT_TARGETS:
+        raise InvalidTxn(f"no such field to sort by: {request.sort_by!r}")
 
 
 def check_lease(lease_id: int, ttl_seconds: int) -> None:
@@ -114,9 +118,10 @@ def _check_put(put: Put) -> None:
         raise InvalidTxn("lease is provided although it is to be ignored")
 
 
-def _check_shape(request: Txn) -> int:
+def _check_shape(request: Txn, max_ops: int) -> int:
     """Check every operation by itself; return the bytes of keys and values that could be put."""
-    if max(len(request.compare), len(request.success), len(request.failure)) > MAX_TXN_OPS:
+    ops = max(len(request.compare), len(request.success), len(request.failure))
+    if ops > max_ops:
         raise InvalidTxn(f"too many operations in txn request, at most {MAX_TXN_OPS} are allowed")
     for compare in request.compare:
         _check_compare(compare)
@@ -134,7 +139,7 @@ def _check_shape(request: Txn) -> int:
             case Txn():
                 if op.fence is not None:
                     raise InvalidTxn("a fence belongs to the outermost txn")
-                size += _check_shape(op)
+                size += _check_shape(op, max_ops - ops)
     return size
 
 
