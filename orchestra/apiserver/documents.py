@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from orchestra.api.object import ResourceInfo
+from orchestra.api.object import Object, ResourceInfo
 from orchestra.apiserver import metadata, refusals, subresources
 from orchestra.apiserver.bounds import refuse_unencodable
 from orchestra.apiserver.core import Core
@@ -205,12 +205,12 @@ class Documents:
         if not node:
             raise BadRequest("target.name: Required value")
 
-        def change(old: Record) -> Document:
+        def change(old: Record) -> tuple[Document, Object]:
             actual = old.document["metadata"]["uid"]
             if uid and uid != actual:
                 raise refusals.uid_conflict(info, namespace, pod, wanted=uid, actual=actual)
             given = subresources.given_by(binding, nodes.get("", node))
-            return subresources.bound(info, old.document, node, self.core.clock.now(), given)
+            return subresources.bound(old, node, self.core.clock.now(), given)
 
         return await self.registry.modify(Target(info, namespace, pod, "binding"), change, call)
 

@@ -6,7 +6,7 @@ The stored document has no resourceVersion: that is the revision of the write. T
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import attrs
 import orjson
@@ -17,6 +17,7 @@ from orchestra.apiserver.bounds import dumps
 from orchestra.errors import DecodeError
 
 Document = dict[str, Any]
+S = TypeVar("S", bound=Struct)
 
 SHARED_SPECS: Final = 256
 """How many different specs are remembered in case that another object has the same."""
@@ -122,18 +123,23 @@ def stamped(obj: Object, revision: int) -> Object:
 
 def restamped(obj: Object, revision: int) -> Object:
     """Return a copy of a shared object with another revision; everything but its metadata is shared."""
-    meta = _copy(obj.metadata)
-    object.__setattr__(meta, "resource_version", str(revision))
-    twin: Object = _copy(obj)
-    object.__setattr__(twin, "metadata", meta)
-    return twin
+    return varied(obj, metadata=varied(obj.metadata, resource_version=str(revision)))
+
+
+def varied(obj: S, **parts: Any) -> S:
+    """Return a copy of a shared object, or of a part of one, with other parts; these must be of the right types."""
+    twin = _copy(obj)
+    for name, part in parts.items():
+        object.__setattr__(twin, name, part)
+    return cast("S", twin)
 
 
 def _copy(obj: Any) -> Any:
     cls = type(obj)
     twin: Any = object.__new__(cls)
+    put = object.__setattr__
     for name in _slots(cls):
-        object.__setattr__(twin, name, getattr(obj, name))
+        put(twin, name, getattr(obj, name))
     return twin
 
 

@@ -25,7 +25,7 @@ from orchestra.apiserver.ownership import has_owners, tracked, writer_of
 from orchestra.apiserver.record import Record, Remembered, SharedSpecs, decode_sharing
 from orchestra.apiserver.validation.fields import FieldError, to_invalid
 from orchestra.apiserver.writes import Call, NamespaceMovedError, TakenError, Target, Writes
-from orchestra.errors import AlreadyExists, DecodeError
+from orchestra.errors import AlreadyExists, APIError, DecodeError
 from orchestra.store import Compare
 
 WRITE_ATTEMPTS: Final = 16
@@ -37,6 +37,7 @@ NAME_ATTEMPTS: Final = 8
 R = TypeVar("R")
 Change = Callable[[Record], Document]
 
+Assignment = Callable[[Record], tuple[Document, Object]]
 _WRONG_SHAPE = (TypeError, AttributeError, KeyError, IndexError, ValueError)
 """What a rule raises when it meets a value of the wrong type; the codec then says which one it is."""
 
@@ -112,6 +113,25 @@ class Registry:
 
     def known_fields(self, info: ResourceInfo, document: Document, call: Call, old: Document | None = None) -> Document:
         """Return a document with the fields that its kind has, and say of the others what the writer wishes to hear.
+    async def assign(self, target: Target, change: Assignment, call: Call) -> Record:
+        """Change an object as `modify` does, where `change` also makes the typed view, of the parts of the known one.
+
+        Only for what the server itself adds to an object: no rule has anything to say of that.
+        """
+        cached = self._core.feed.known(target.info, target.namespace, target.name)
+        if cached is not None and not self._admission and not call.options.dry_run:
+            try:
+                new, obj = change(cached)
+            except APIError:  # perhaps only because the caches are behind
+                return await self.modify(target, lambda record: change(record)[0], call)
+            if not has_owners(cached.document, new):
+                await self._writes.prepare(target.info)
+                plan = self._writes.plan(target.info, new, cached.document)
+                stored = await self._writes.replace(target, cached, plan, obj, call)
+                if stored is not None:
+                    return stored
+        return await self.modify(target, lambda record: change(record)[0], call)
+
 
         Fields that nobody declares are dropped from built-in kinds, as Kubernetes drops them, and carried by a user's.
         Parts that are those of `old` are known already. Raises BadRequest under strict field validation.

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
 
-from orchestra.api.codec import format_time
-from orchestra.api.object import ResourceInfo
+from orchestra.api.codec import decode, format_time
+from orchestra.api.frozen import FrozenDict
+from orchestra.api.object import Object
 from orchestra.api.selectors import label_selector
 from orchestra.apiserver import refusals
 from orchestra.apiserver.metadata import deleting, meta_of
-from orchestra.apiserver.record import Record
+from orchestra.apiserver.record import Record, varied
 from orchestra.errors import BadRequest, Cause, Invalid
+
+if TYPE_CHECKING:
+    from orchestra.api.core.pod import Pod
+    from orchestra.api.core.status import PodCondition
 
 Document = dict[str, Any]
 
@@ -23,32 +29,50 @@ TOPOLOGY_LABELS = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone
 """Labels of a node that its Pods get (KEP-4742)."""
 
 
-def bound(info: ResourceInfo, document: Document, node: str, now: datetime, given: Document | None = None) -> Document:
-    """Return a Pod assigned to a node (core/pod/storage, `assignPod`); raises Conflict when it cannot be.
+def bound(record: Record, node: str, now: datetime, given: Document | None = None) -> tuple[Document, Object]:
+    """Return a Pod assigned to a node, as document and typed (core/pod/storage, `assignPod`).
 
-    `given` are the labels and annotations that go over to the Pod: those of `Binding` and node.
+    `given` are the labels and annotations that go over to the Pod: those of `Binding` and node. Raises Conflict when
+    the Pod cannot be bound.
     """
+    document = record.document
     spec, meta = document["spec"], document["metadata"]
     name = meta["name"]
     if deleting(document):
-        raise _unbindable(info, name, f"pod {name} is being deleted, cannot be assigned to a host")
+        raise _unbindable(record, f"pod {name} is being deleted, cannot be assigned to a host")
     if spec.get("nodeName"):
-        raise _unbindable(info, name, f'pod {name} is already assigned to node "{spec["nodeName"]}"')
+        raise _unbindable(record, f'pod {name} is already assigned to node "{spec["nodeName"]}"')
     if spec.get("schedulingGates"):
-        raise _unbindable(info, name, f"pod {name} has non-empty .spec.schedulingGates")
-    result = {**document, "spec": {**spec, "nodeName": node}}
-    if given:
-        result["metadata"] = {**meta, **{part: {**(meta.get(part) or {}), **more} for part, more in given.items()}}
+        raise _unbindable(record, f"pod {name} has non-empty .spec.schedulingGates")
+    parts = {part: {**(meta.get(part) or {}), **more} for part, more in (given or {}).items()}
     status = document.get("status") or {}
-    condition = {
-        "type": "PodScheduled",
-        "status": "True",
-        "lastProbeTime": None,
-        "lastTransitionTime": format_time(now),
-    }
+    scheduled, typed = _scheduled(format_time(now.replace(microsecond=0)))
     others = [item for item in status.get("conditions") or () if item.get("type") != "PodScheduled"]
-    result["status"] = {**status, "conditions": [*others, condition]}
-    return result
+    result = {
+        **document,
+        "metadata": {**meta, **parts},
+        "spec": {**spec, "nodeName": node},
+        "status": {**status, "conditions": [*others, scheduled]},
+    }
+    pod = cast("Pod", record.object)
+    conditions = (*(item for item in pod.status.conditions if item.type != "PodScheduled"), typed)
+    frozen = {part: FrozenDict(values) for part, values in parts.items()}
+    twin = varied(
+        pod,
+        metadata=varied(pod.metadata, **frozen),
+        spec=varied(pod.spec, node_name=node),
+        status=varied(pod.status, conditions=conditions),
+    )
+    return result, twin
+
+
+@lru_cache(maxsize=16)
+def _scheduled(since: str) -> tuple[Document, PodCondition]:
+    """Return the condition that all Pods which are bound in one second share."""
+    from orchestra.api.core.status import PodCondition
+
+    document = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": since}
+    return document, decode(document, PodCondition)
 
 
 def given_by(binding: Document | None, node: Record | None) -> Document:
@@ -64,8 +88,8 @@ def given_by(binding: Document | None, node: Record | None) -> Document:
     return result
 
 
-def _unbindable(info: ResourceInfo, name: str, why: str) -> Exception:
-    return refusals.conflict(info, name, why, subresource="binding")
+def _unbindable(record: Record, why: str) -> Exception:
+    return refusals.conflict(record.cls.resource_info, record.name, why, subresource="binding")
 
 
 def scale_of(record: Record) -> Document:
