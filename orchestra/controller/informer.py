@@ -84,7 +84,7 @@ class CachedKind(Generic[O]):
         self._subscriptions += 1
         number = self._subscriptions
         self._handlers[number] = handler
-        present = tuple(Change[O](None, obj) for obj in self._reflector.cache.objects.values())
+        present = tuple([Change(None, obj) for obj in self._reflector.cache.objects.values()])
         if present:
             handler(present)
         return lambda: self._forget(number)

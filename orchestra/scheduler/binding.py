@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -40,6 +41,51 @@ class Placement:
     node: str
     state: CycleState
     asked: bool = False
+
+
+class Buffer:
+    """Placed Pods that wait for one of several workers to bind them.
+
+    A worker that takes one wakes the next only while there are more: where binding never waits, as at a server in the
+    same process, one worker does them all in one go and the others sleep on.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._placements: deque[Placement] = deque()
+        self._idle: list[anyio.Event] = []
+        self._waking = False
+        self._room: anyio.Event | None = None
+
+    def put(self, placement: Placement) -> None:
+        """Add one; who adds many asks for `room` in between."""
+        self._placements.append(placement)
+        self._wake()
+
+    async def room(self) -> None:
+        """Wait until there are not too many."""
+        while len(self._placements) >= self._limit:
+            self._room = anyio.Event()
+            await self._room.wait()
+
+    async def take(self) -> Placement:
+        """Return the oldest, wait for one if there is none."""
+        while not self._placements:
+            woken = anyio.Event()
+            self._idle.append(woken)
+            await woken.wait()
+            self._waking = False
+        placement = self._placements.popleft()
+        if self._room is not None and len(self._placements) < self._limit:
+            self._room.set()
+            self._room = None
+        self._wake()
+        return placement
+
+    def _wake(self) -> None:
+        if self._placements and self._idle and not self._waking:
+            self._waking = True
+            self._idle.pop().set()
 
 
 class Binder:

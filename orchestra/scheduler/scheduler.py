@@ -9,7 +9,7 @@ the server leaves open whether it was bound, the server is asked before anything
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import attrs
@@ -17,7 +17,7 @@ import attrs
 from orchestra._log import get_logger
 from orchestra.backoff import Backoff
 from orchestra.errors import ConfigurationError
-from orchestra.scheduler.binding import Binder, Placement
+from orchestra.scheduler.binding import Binder, Buffer, Placement
 from orchestra.scheduler.cycle import Cycle, Failed, Placed, Unplaced
 from orchestra.scheduler.feed import Feed
 from orchestra.scheduler.interface import MAX_PERMIT_WAIT_SECONDS, CycleState, Verdict
@@ -89,7 +89,7 @@ class Scheduler:
             for kind, handler in run.feed.handlers():
                 unsubscribe.append(surroundings.informers.informer(kind).subscribe(handler))
             await surroundings.informers.wait_synced()
-            async with run, anyio.create_task_group() as tasks:
+            async with anyio.create_task_group() as tasks:
                 for _ in range(self._binders):
                     tasks.start_soon(run.bind_forever)
                 tasks.start_soon(run.report_forever)
@@ -120,16 +120,9 @@ class _Run:
         self._reporter = Reporter(client, clock, recorder)
         self._binder = Binder(client, clock, self.table, queue, self._reporter, self._wake_up)
         self._preemptor = Preemptor(client, clock, self.table, self._reporter)
-        self._send, self._receive = anyio.create_memory_object_stream[Placement](BUFFER)
+        self._to_bind = Buffer(BUFFER)
         self._awake = anyio.Event()
         self._permitted: dict[str, _Permitted] = {}
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._send.close()
-        self._receive.close()
 
     def _wake_up(self) -> None:
         self._awake.set()
@@ -145,7 +138,8 @@ class _Run:
             for pod in batch:
                 placement = self._place(pod)
                 if placement is not None:
-                    await self._send.send(placement)
+                    self._to_bind.put(placement)
+            await self._to_bind.room()
             if batch:
                 await anyio.lowlevel.checkpoint()
             else:
@@ -213,12 +207,13 @@ class _Run:
         for waiting in list(self._permitted.values()):
             placement = self._permit(waiting, now)
             if placement is not None:
-                await self._send.send(placement)
+                self._to_bind.put(placement)
+                await self._to_bind.room()
 
     async def bind_forever(self) -> None:
         """Bind what was placed, one after another; several of these run side by side."""
-        async for placement in self._receive:
-            await self._binder.bind(placement)
+        while True:
+            await self._binder.bind(await self._to_bind.take())
 
     async def preempt_forever(self) -> None:
         """Evict the Pods that have to go for more important ones."""
