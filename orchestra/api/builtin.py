@@ -22,7 +22,20 @@ def _info(api_version_kind: str, plural: str, module: str, *names: str, scope: s
     )
 
 
-_IN_ALL = frozenset({"pods", "services", "deployments", "replicasets"})
+_IN_ALL = frozenset(
+    [
+        "pods",
+        "services",
+        "replicationcontrollers",
+        "deployments",
+        "replicasets",
+        "statefulsets",
+        "daemonsets",
+        "jobs",
+        "cronjobs",
+        "horizontalpodautoscalers",
+    ]
+)
 
 NAMESPACE = _info("v1 Namespace", "namespaces", "core.cluster", "ns", scope="cluster", sub="status finalize")
 NODE = _info("v1 Node", "nodes", "core.node", "no", scope="cluster", sub="status")
@@ -32,11 +45,44 @@ CONFIG_MAP = _info("v1 ConfigMap", "configmaps", "core.config", "cm")
 SECRET = _info("v1 Secret", "secrets", "core.config")
 EVENT = _info("v1 Event", "events", "core.event", "ev")
 BINDING = _info("v1 Binding", "bindings", "core.cluster")
-DEPLOYMENT = _info("apps/v1 Deployment", "deployments", "apps", "deploy", sub="status scale")
-REPLICA_SET = _info("apps/v1 ReplicaSet", "replicasets", "apps", "rs", sub="status scale")
+DEPLOYMENT = _info("apps/v1 Deployment", "deployments", "apps.deployment", "deploy", sub="status scale")
+REPLICA_SET = _info("apps/v1 ReplicaSet", "replicasets", "apps.deployment", "rs", sub="status scale")
 SCALE = _info("autoscaling/v1 Scale", "scales", "autoscaling")
 ENDPOINT_SLICE = _info("discovery.k8s.io/v1 EndpointSlice", "endpointslices", "discovery")
 LEASE = _info("coordination.k8s.io/v1 Lease", "leases", "coordination")
+ENDPOINTS = _info("v1 Endpoints", "endpoints", "core.endpoints", "ep")
+SERVICE_ACCOUNT = _info("v1 ServiceAccount", "serviceaccounts", "core.serviceaccount", "sa")
+REPLICATION_CONTROLLER = _info(
+    "v1 ReplicationController", "replicationcontrollers", "core.replicationcontroller", "rc", sub="status scale"
+)
+RESOURCE_QUOTA = _info("v1 ResourceQuota", "resourcequotas", "core.quota", "quota", sub="status")
+LIMIT_RANGE = _info("v1 LimitRange", "limitranges", "core.quota", "limits")
+PERSISTENT_VOLUME = _info(
+    "v1 PersistentVolume", "persistentvolumes", "core.persistentvolume", "pv", scope="cluster", sub="status"
+)
+PERSISTENT_VOLUME_CLAIM = _info(
+    "v1 PersistentVolumeClaim", "persistentvolumeclaims", "core.persistentvolume", "pvc", sub="status"
+)
+STATEFUL_SET = _info("apps/v1 StatefulSet", "statefulsets", "apps.statefulset", "sts", sub="status scale")
+DAEMON_SET = _info("apps/v1 DaemonSet", "daemonsets", "apps.daemonset", "ds", sub="status")
+CONTROLLER_REVISION = _info("apps/v1 ControllerRevision", "controllerrevisions", "apps.daemonset")
+JOB = _info("batch/v1 Job", "jobs", "batch", sub="status")
+CRON_JOB = _info("batch/v1 CronJob", "cronjobs", "batch", "cj", sub="status")
+HORIZONTAL_POD_AUTOSCALER = _info(
+    "autoscaling/v2 HorizontalPodAutoscaler", "horizontalpodautoscalers", "autoscaling_v2", "hpa", sub="status"
+)
+INGRESS = _info("networking.k8s.io/v1 Ingress", "ingresses", "networking", "ing", sub="status")
+NETWORK_POLICY = _info("networking.k8s.io/v1 NetworkPolicy", "networkpolicies", "networking", "netpol")
+STORAGE_CLASS = _info("storage.k8s.io/v1 StorageClass", "storageclasses", "storage", "sc", scope="cluster")
+CUSTOM_RESOURCE_DEFINITION = _info(
+    "apiextensions.k8s.io/v1 CustomResourceDefinition",
+    "customresourcedefinitions",
+    "apiextensions",
+    "crd",
+    "crds",
+    scope="cluster",
+    sub="status",
+)
 
 BUILTIN: tuple[ResourceInfo, ...] = (
     NAMESPACE,

@@ -1,4 +1,4 @@
-"""Controllers of Pods that are all alike: apps/v1."""
+"""Pods that are all alike: apps/v1 Deployment and ReplicaSet."""
 
 from __future__ import annotations
 
