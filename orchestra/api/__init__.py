@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from orchestra.api.manifest import Manifest, dump_yaml, load_manifests, read_manifests
     from orchestra.api.meta import Condition, LabelSelector
     from orchestra.api.object import Object, ObjectMeta, OwnerReference, Struct, resource
+    from orchestra.api.policy import PodDisruptionBudget
     from orchestra.api.quantity import Quantity
+    from orchestra.api.scheduling import PodGroup, PriorityClass
     from orchestra.api.schema import Schema, struct_schema, undeclared_fields
     from orchestra.api.scheme import Scheme
     from orchestra.api.selectors import Selector, label_selector, parse_selector
@@ -47,8 +49,10 @@ _MODULES = {
     ".manifest": "Manifest dump_yaml load_manifests read_manifests",
     ".meta": "Condition LabelSelector",
     ".object": "Object ObjectMeta OwnerReference Struct resource",
+    ".policy": "PodDisruptionBudget",
     ".quantity": "Quantity",
     ".schema": "Schema struct_schema undeclared_fields",
+    ".scheduling": "PodGroup PriorityClass",
     ".scheme": "Scheme",
     ".selectors": "Selector label_selector parse_selector",
 }
@@ -59,8 +63,8 @@ __getattr__ = lazy_exports(__name__, {name: module for module, names in _MODULES
 __all__ = [
     "Binding", "Condition", "ConfigMap", "Container", "Deployment", "DeploymentSpec", "Document", "EndpointSlice",
     "Event", "LabelSelector", "Lease", "Manifest", "Namespace", "Node", "Object", "ObjectMeta", "OwnerReference",
-    "Pod", "PodSpec", "PodTemplateSpec", "Quantity", "ReplicaSet", "ReplicaSetSpec", "Scale", "Schema", "Scheme",
-    "Secret", "Selector", "Service", "Struct", "decode", "dump_yaml", "encode", "from_document", "label_selector",
-    "load_manifests", "parse_selector", "read_manifests", "resource", "struct_schema", "to_document",
-    "undeclared_fields",
+    "Pod", "PodDisruptionBudget", "PodGroup", "PodSpec", "PodTemplateSpec", "PriorityClass", "Quantity", "ReplicaSet",
+    "ReplicaSetSpec", "Scale", "Schema", "Scheme", "Secret", "Selector", "Service", "Struct", "decode", "dump_yaml",
+    "encode", "from_document", "label_selector", "load_manifests", "parse_selector", "read_manifests", "resource",
+    "struct_schema", "to_document", "undeclared_fields",
 ]

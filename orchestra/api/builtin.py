@@ -50,6 +50,9 @@ REPLICA_SET = _info("apps/v1 ReplicaSet", "replicasets", "apps.deployment", "rs"
 SCALE = _info("autoscaling/v1 Scale", "scales", "autoscaling")
 ENDPOINT_SLICE = _info("discovery.k8s.io/v1 EndpointSlice", "endpointslices", "discovery")
 LEASE = _info("coordination.k8s.io/v1 Lease", "leases", "coordination")
+PRIORITY_CLASS = _info("scheduling.k8s.io/v1 PriorityClass", "priorityclasses", "scheduling", "pc", scope="cluster")
+POD_GROUP = _info("scheduling.k8s.io/v1alpha2 PodGroup", "podgroups", "scheduling", sub="status")
+POD_DISRUPTION_BUDGET = _info("policy/v1 PodDisruptionBudget", "poddisruptionbudgets", "policy", "pdb", sub="status")
 ENDPOINTS = _info("v1 Endpoints", "endpoints", "core.endpoints", "ep")
 SERVICE_ACCOUNT = _info("v1 ServiceAccount", "serviceaccounts", "core.serviceaccount", "sa")
 REPLICATION_CONTROLLER = _info(
@@ -98,4 +101,7 @@ BUILTIN: tuple[ResourceInfo, ...] = (
     SCALE,
     ENDPOINT_SLICE,
     LEASE,
+    PRIORITY_CLASS,
+    POD_GROUP,
+    POD_DISRUPTION_BUDGET,
 )

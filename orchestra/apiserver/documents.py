@@ -96,7 +96,7 @@ class Documents:
             document = self.registry.known_fields(info, document, call, None if known is None else known.document)
 
         def change(old: Record) -> Document:
-            if not revision and not strategy.unconditional_update and subresource == "":
+            if not revision and not strategy.unconditional_update and subresource in ("", "status"):
                 raise refusals.revision_required(info, name)
             if subresource == "scale":
                 return subresources.scaled(old.document, document)
@@ -212,7 +212,7 @@ class Documents:
             given = subresources.given_by(binding, nodes.get("", node))
             return subresources.bound(old, node, self.core.clock.now(), given)
 
-        return await self.registry.modify(Target(info, namespace, pod, "binding"), change, call)
+        return await self.registry.assign(Target(info, namespace, pod, "binding"), change, call)
 
     @asynccontextmanager
     async def logs(

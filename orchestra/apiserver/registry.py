@@ -22,6 +22,7 @@ from orchestra.apiserver.deletion import completes
 from orchestra.apiserver.interface import Admission, AdmissionRequest, Document, Strategy
 from orchestra.apiserver.keys import object_key
 from orchestra.apiserver.ownership import has_owners, tracked, writer_of
+from orchestra.apiserver.priorities import Priorities
 from orchestra.apiserver.record import Record, Remembered, SharedSpecs, decode_sharing
 from orchestra.apiserver.validation.fields import FieldError, to_invalid
 from orchestra.apiserver.writes import Call, NamespaceMovedError, TakenError, Target, Writes
@@ -36,8 +37,8 @@ NAME_ATTEMPTS: Final = 8
 
 R = TypeVar("R")
 Change = Callable[[Record], Document]
-
 Assignment = Callable[[Record], tuple[Document, Object]]
+
 _WRONG_SHAPE = (TypeError, AttributeError, KeyError, IndexError, ValueError)
 """What a rule raises when it meets a value of the wrong type; the codec then says which one it is."""
 
@@ -55,6 +56,7 @@ class Registry:
         self._core = core
         self._writes = writes
         self._admission = tuple(admission)
+        self._priorities = Priorities(core)
         self._specs = SharedSpecs()
         self._clean = Remembered()
 
@@ -111,8 +113,6 @@ class Registry:
                 return stored
         raise refusals.conflict(target.info, target.name)
 
-    def known_fields(self, info: ResourceInfo, document: Document, call: Call, old: Document | None = None) -> Document:
-        """Return a document with the fields that its kind has, and say of the others what the writer wishes to hear.
     async def assign(self, target: Target, change: Assignment, call: Call) -> Record:
         """Change an object as `modify` does, where `change` also makes the typed view, of the parts of the known one.
 
@@ -132,6 +132,8 @@ class Registry:
                     return stored
         return await self.modify(target, lambda record: change(record)[0], call)
 
+    def known_fields(self, info: ResourceInfo, document: Document, call: Call, old: Document | None = None) -> Document:
+        """Return a document with the fields that its kind has, and say of the others what the writer wishes to hear.
 
         Fields that nobody declares are dropped from built-in kinds, as Kubernetes drops them, and carried by a user's.
         Parts that are those of `old` are known already. Raises BadRequest under strict field validation.
@@ -202,7 +204,9 @@ class Registry:
             if call.options.dry_run:
                 return await self._dry_create(target, plan.document, obj)
             try:
-                return await self._writes.insert(target, plan, obj, home, call)
+                record = await self._writes.insert(target, plan, obj, home, call)
+                await self._priorities.settle(info)
+                return record
             except NamespaceMovedError:
                 home = await self._home(target, fresh=True)
             except TakenError as error:
@@ -248,7 +252,9 @@ class Registry:
         if completes(strategy, new):
             gone = await self._writes.remove(target, old, call)
             return None if gone is None else _shown(old, gone, new, obj)
-        return await self._writes.replace(target, old, plan, obj, call)
+        stored = await self._writes.replace(target, old, plan, obj, call)
+        await self._priorities.settle(info)
+        return stored
 
     def _check_kind(self, info: ResourceInfo, document: Document) -> None:
         version, kind = document.get("apiVersion", info.api_version), document.get("kind", info.kind)
@@ -294,6 +300,7 @@ class Registry:
             self._refuse(target.info, new, target.name, errors)
 
     async def _mutated(self, target: Target, document: Document, old: Document | None, call: Call) -> Document:
+        document = await self._priorities.admit(target, document, old)
         for hook in self._admission:
             request = AdmissionRequest(
                 user=call.user,

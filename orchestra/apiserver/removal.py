@@ -12,6 +12,7 @@ from orchestra.apiserver import refusals
 from orchestra.apiserver.bounds import dumps
 from orchestra.apiserver.companions import Plan
 from orchestra.apiserver.core import Core
+from orchestra.apiserver.defaults.admission import SYSTEM_PRIORITIES
 from orchestra.apiserver.deletion import Decision, check, decide
 from orchestra.apiserver.interface import Admission, AdmissionRequest, Document, User
 from orchestra.apiserver.metadata import deleting
@@ -51,6 +52,8 @@ class Remover:
         info = target.info
         if info.group_kind == "Namespace" and target.name in IMMORTAL:
             raise refusals.forbidden(info, target.name, "this namespace may not be deleted")
+        if info.group_kind == "PriorityClass.scheduling.k8s.io" and target.name in SYSTEM_PRIORITIES:
+            raise refusals.forbidden(info, target.name, "this is a system priority class and cannot be deleted")
         strategy = self._core.strategy(info)
         for _ in range(WRITE_ATTEMPTS):
             old = await self._registry.read(target)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Final, Self
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -15,6 +15,7 @@ from orchestra.apiserver import refusals
 from orchestra.apiserver.addresses import DEFAULT_NODE_PORTS, DEFAULT_SERVICE_CIDR, ServiceAddresses
 from orchestra.apiserver.companions import Companion
 from orchestra.apiserver.core import Core
+from orchestra.apiserver.defaults.admission import SYSTEM_PRIORITIES
 from orchestra.apiserver.documents import Documents
 from orchestra.apiserver.interface import IN_PROCESS, Admission, AllowAll, Authorizer, User
 from orchestra.apiserver.reading import Reader
@@ -30,6 +31,12 @@ from orchestra.errors import AlreadyExists
 from orchestra.store import Store
 
 BOOTSTRAP_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+_SYSTEM_CLASSES: Final = {
+    "system-cluster-critical": "Used for system critical pods that must run in the cluster, but can be moved to "
+    "another node if necessary.",
+    "system-node-critical": "Used for system critical pods that must not be moved from their current node.",
+}
+"""What Kubernetes says of the classes that every cluster has (scheduling/v1, SystemPriorityClasses)."""
 
 log = get_logger("apiserver")
 
@@ -131,12 +138,18 @@ class APIServer(InProcessClient):
         return None
 
     async def _bootstrap(self) -> None:
-        info = self._core.scheme.info("v1", "Namespace")
-        known = self._core.feed.cache(info)
+        """Make what every cluster has: its namespaces, and the classes of its own Pods."""
         for name in BOOTSTRAP_NAMESPACES:
-            if known.get("", name) is None:
-                document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-                try:
-                    await self._registry.create(Target(info, "", name), document, Call(user=IN_PROCESS))
-                except AlreadyExists:
-                    log.debug("somebody else made the namespace", namespace=name)
+            await self._provide("v1", "Namespace", name, {})
+        for name, priority in SYSTEM_PRIORITIES.items():
+            told = {"value": priority.value, "description": _SYSTEM_CLASSES[name]}
+            await self._provide("scheduling.k8s.io/v1", "PriorityClass", name, told)
+
+    async def _provide(self, version: str, kind: str, name: str, content: dict[str, Any]) -> None:
+        info = self._core.scheme.info(version, kind)
+        if self._core.feed.cache(info).get("", name) is None:
+            document = {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **content}
+            try:
+                await self._registry.create(Target(info, "", name), document, Call(user=IN_PROCESS))
+            except AlreadyExists:
+                log.debug("somebody else made it", kind=kind, name=name)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestra.api.object import ResourceInfo
-from orchestra.apiserver.defaults.admission import default_priority, default_toleration_seconds, keep_priority
+from orchestra.apiserver.defaults.admission import default_toleration_seconds, keep_priority
 from orchestra.apiserver.deletion import pod_grace_seconds
 from orchestra.apiserver.interface import Strategy
 from orchestra.apiserver.validation.options import RuleOptions
@@ -42,18 +42,8 @@ def strategy_for(info: ResourceInfo, options: RuleOptions) -> Strategy:
 
 
 def _admitted_pod(prepare: Callable[[Document], Document]) -> Callable[[Document], Document]:
-    """Do to a new Pod what the admission plugins do that every Kubernetes cluster runs: priority and tolerations.
-
-    Without PriorityClass objects a Pod's own number is the only way to give it another priority, so it is taken.
-    """
-
-    def prepared(new: Document) -> Document:
-        new = prepare(new)
-        if (new.get("spec") or {}).get("priority") is None:
-            new = default_priority(new)
-        return default_toleration_seconds(new)
-
-    return prepared
+    """Do to a new Pod what an admission plugin does that every Kubernetes cluster runs: its tolerations."""
+    return lambda new: default_toleration_seconds(prepare(new))
 
 
 def _kept_pod(prepare: Callable[[Document, Document], Document]) -> Callable[[Document, Document], Document]:
@@ -88,6 +78,9 @@ _GENERATION: dict[str, Changed | None] = {
     "Pod": _spec,
     "Deployment.apps": _spec_or_annotations,
     "ReplicaSet.apps": _spec,
+    "PodDisruptionBudget.policy": _spec,
+    "PodGroup.scheduling.k8s.io": _spec,
+    "PriorityClass.scheduling.k8s.io": lambda _new, _old: False,
     "EndpointSlice.discovery.k8s.io": _content_or_labels,
     **dict.fromkeys(
         ("Namespace", "Node", "Service", "ConfigMap", "Secret", "Event", "Binding", "Lease.coordination.k8s.io"), None

@@ -11,11 +11,12 @@ import anyio
 import attrs
 import pytest
 
-from orchestra.api.builders import node, pod, taint
+from orchestra.api.builders import meta, node, pod, taint
 from orchestra.api.core.event import Event
 from orchestra.api.core.node import Node
 from orchestra.api.core.pod import Pod, PodSchedulingGate
 from orchestra.api.rules.conditions import condition
+from orchestra.api.scheduling import PriorityClass
 from orchestra.apiserver import APIServer
 from orchestra.client.interface import Client, DeleteOptions
 from orchestra.controller import EventRecorder, SharedInformers, Surroundings
@@ -65,6 +66,10 @@ async def scheduling(
         await tasks.start(run)
         yield informers
         tasks.cancel_scope.cancel()
+
+
+def priority_class(value: int) -> PriorityClass:
+    return PriorityClass(metadata=meta(f"p{value}"), value=value)
 
 
 async def create(server: APIServer, *objects: Any) -> None:
@@ -279,11 +284,12 @@ async def test_events_that_are_all_missed_cost_seconds_not_hours(
 
 
 async def test_a_more_important_pod_evicts_and_gets_the_room(server: APIServer) -> None:
-    await create(server, node("a", cpu=1), pod("low", cpu=1, priority=1), pod("other", cpu=1, priority=0))
+    await create(server, priority_class(1), priority_class(9))
+    await create(server, node("a", cpu=1), pod("low", cpu=1, priority_class_name="p1"), pod("other", cpu=1))
     async with scheduling(server):
         await anyio.sleep(1)
         assert await nodes_of(server) == {"low": "a", "other": ""}
-        await create(server, pod("high", cpu=1, priority=9))
+        await create(server, pod("high", cpu=1, priority_class_name="p9"))
         await anyio.sleep(1)
         victim, high = await server.get(Pod, "low"), await server.get(Pod, "high")
         assert victim.metadata.deletion_timestamp is not None
@@ -298,10 +304,11 @@ async def test_a_more_important_pod_evicts_and_gets_the_room(server: APIServer) 
 
 async def test_victims_that_are_slow_to_go_are_not_followed_by_more(server: APIServer) -> None:
     lows = [pod(f"low{i}", cpu=1) for i in range(3)]
+    await create(server, priority_class(9))
     await create(server, *(node(f"n{i}", cpu=1) for i in range(3)), *lows)
     async with scheduling(server):
         await anyio.sleep(1)
-        await create(server, pod("high", cpu=1, priority=9))
+        await create(server, pod("high", cpu=1, priority_class_name="p9"))
         await anyio.sleep(300)
         doomed = [p for p in (await server.list(Pod)).items if p.metadata.deletion_timestamp is not None]
     assert len(doomed) == 1

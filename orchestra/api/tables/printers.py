@@ -23,6 +23,9 @@ _PRINTERS: Final = {
     builtin.SECRET: ("cluster", "SECRET"),
     builtin.LEASE: ("cluster", "LEASE"),
     builtin.EVENT: ("cluster", "EVENT"),
+    builtin.PRIORITY_CLASS: ("scheduling", "PRIORITY_CLASS"),
+    builtin.POD_GROUP: ("scheduling", "POD_GROUP"),
+    builtin.POD_DISRUPTION_BUDGET: ("scheduling", "POD_DISRUPTION_BUDGET"),
 }
 
 

@@ -21,6 +21,8 @@ class Priority:
 
     value: int
     preemption_policy: str = "PreemptLowerPriority"
+    name: str = ""
+    """The class, where Pods that name none are given its name."""
 
 
 SYSTEM_PRIORITIES: Mapping[str, Priority] = {
@@ -80,9 +82,12 @@ def default_priority(
             f"the string value of PreemptionPolicy ({policy}) must not be provided in pod spec; "
             f"priority admission controller computed {found.preemption_policy} from the given PriorityClass name",
         )
-    if given is not None and policy is not None:
+    if given is not None and policy is not None and (name or not found.name):
         return document
-    return {**document, "spec": {**spec, "priority": found.value, "preemptionPolicy": found.preemption_policy}}
+    computed = {"priority": found.value, "preemptionPolicy": found.preemption_policy}
+    if found.name and not name:
+        computed["priorityClassName"] = found.name
+    return {**document, "spec": {**spec, **computed}}
 
 
 def keep_priority(new: Document, old: Document) -> Document:

@@ -57,6 +57,9 @@ RULES: dict[str, str] = {
     "Lease.coordination.k8s.io": "coordination_rules.lease_rules",
     "Event": "coordination_rules.event_rules",
     "Binding": "cluster_rules.binding_rules",
+    "PriorityClass.scheduling.k8s.io": "scheduling_rules.priority_class_rules",
+    "PodGroup.scheduling.k8s.io": "scheduling_rules.pod_group_rules",
+    "PodDisruptionBudget.policy": "scheduling_rules.disruption_budget_rules",
 }
 """What makes each kind's rules, by kind and group: module and function, loaded when the kind is first written."""
 

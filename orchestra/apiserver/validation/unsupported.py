@@ -32,7 +32,6 @@ _OF_POD: tuple[tuple[str, tuple[Any, ...], str], ...] = (
     ("resourceClaims", (), NO_SUCH_PART),
     ("imagePullSecrets", (), NO_SUCH_PART),
     ("os", ({"name": "linux"},), NO_SUCH_PART),
-    ("schedulingGroup", (), NO_SUCH_PART),
     *(
         (f"securityContext.{field}", (), NOT_ACTED_ON)
         for field in (
