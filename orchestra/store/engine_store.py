@@ -234,7 +234,7 @@ class EngineStore(Store):
     async def lease_status(self, lease_id: int, *, keys: bool = False) -> LeaseStatus:
         """See `Store.lease_status`."""
         self._check_open()
-        lease = self._engine.lease(lease_id)
+        lease = self._engine.published_lease(lease_id)
         remaining = self._deadlines.remaining_seconds(lease_id, self._clock.monotonic())
         return LeaseStatus(lease_id, lease.ttl_seconds, remaining, tuple(sorted(lease.keys)) if keys else ())
 
@@ -256,7 +256,9 @@ class EngineStore(Store):
         while self._is_open:
             now = self._clock.monotonic()
             for lease_id in self._deadlines.take_over(now):
-                await self._expire(lease_id)
+                # One that was kept alive while those before it were being ended has its whole time again.
+                if not self._deadlines.remaining_seconds(lease_id, self._clock.monotonic()):
+                    await self._expire(lease_id)
             if now >= tick:
                 self._hub.tick()
                 tick = now + PROGRESS_SECONDS
