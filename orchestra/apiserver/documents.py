@@ -6,16 +6,18 @@ called. Nothing here knows a transport.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import attrs
 
+from orchestra.api.diagnosis import PodDiagnosis
 from orchestra.api.object import Object, ResourceInfo
 from orchestra.apiserver import metadata, refusals, subresources
 from orchestra.apiserver.bounds import refuse_unencodable
 from orchestra.apiserver.core import Core
+from orchestra.apiserver.diagnoses import Diagnoses
 from orchestra.apiserver.interface import Document, User
 from orchestra.apiserver.keys import fence_key
 from orchestra.apiserver.ownership import applied, writer_of
@@ -28,7 +30,7 @@ from orchestra.apiserver.sessions import Sessions
 from orchestra.apiserver.store_errors import translated
 from orchestra.apiserver.watching import CacheWatch
 from orchestra.apiserver.writes import Call, Target
-from orchestra.client.interface import DeleteOptions, Fence, LogOptions, Patch
+from orchestra.client.interface import DeleteOptions, DiagnosisReport, Fence, LogOptions, Patch
 from orchestra.errors import AlreadyExists, BadRequest, Conflict, NotFound
 from orchestra.store import Compare, Put, Txn
 
@@ -47,6 +49,7 @@ class Documents:
     remover: Remover
     reader: Reader
     sessions: Sessions
+    diagnoses: Diagnoses
 
     async def get(self, info: ResourceInfo, name: str, namespace: str, user: User, subresource: str = "") -> Record:
         """Return the newest state of an object."""
@@ -229,6 +232,31 @@ class Documents:
             close = getattr(chunks, "aclose", None)
             if close is not None:
                 await close()
+
+    async def diagnosis(self, pod: str, namespace: str, user: User) -> PodDiagnosis | None:
+        """Return what a scheduler said of a Pod; None when there is nothing."""
+        info = self.core.scheme.info("v1", "Pod")
+        await self.core.enter(user, "get", info, namespace, pod, "diagnosis")
+        record = await self.registry.read(Target(info, namespace, pod))
+        return self.diagnoses.get(record.document["metadata"]["uid"])
+
+    async def report_diagnoses(self, reports: Iterable[DiagnosisReport], user: User) -> None:
+        """Keep what a scheduler says of Pods that there are."""
+        info = self.core.scheme.info("v1", "Pod")
+        pods = self.core.feed.cache(info)
+        allowed: set[str] = set()
+        for report in reports:
+            if report.namespace not in allowed:
+                await self.core.enter(user, "update", info, report.namespace, report.pod, "diagnosis")
+                allowed.add(report.namespace)
+            known = pods.get(report.namespace, report.pod)
+            if known is None:
+                try:  # the caches may be behind
+                    known = await self.registry.read(Target(info, report.namespace, report.pod))
+                except NotFound:
+                    continue
+            if known.document["metadata"]["uid"] == report.uid:
+                self.diagnoses.put(report)
 
     async def acquire_fence(self, name: str, holder: str, user: User) -> Fence:
         """Begin a term of leadership: the key is made anew, so every older term's revision is stale."""

@@ -19,11 +19,21 @@ from orchestra.apiserver.reading import Query
 from orchestra.apiserver.record import Record
 from orchestra.apiserver.writes import Call
 from orchestra.client.interface import Patch, PatchType
-from orchestra.client.remote_messages import delete_options, log_options, resource_message, write_options
+from orchestra.client.remote_messages import (
+    delete_options,
+    diagnosis_document,
+    log_options,
+    reports_of,
+    resource_message,
+    write_options,
+)
 from orchestra.client.remote_status import CHUNK_BYTES
-from orchestra.errors import BadRequest, UnsupportedMediaType
+from orchestra.errors import BadRequest, RequestTooLarge, UnsupportedMediaType
 
 SERVICE: Final = "orchestra.v1.API"
+
+MAX_DIAGNOSIS_BYTES: Final = 64 * 1024
+"""The largest record of an attempt to place a Pod that the server keeps."""
 
 
 class Service:
@@ -54,6 +64,8 @@ class Service:
             "DeleteCollection": bridge.pieces(self._delete_collection),
             "Bind": bridge.unary(self._bind),
             "AcquireFence": bridge.unary(self._acquire_fence),
+            "GetDiagnosis": bridge.unary(self._get_diagnosis),
+            "ReportDiagnoses": bridge.unary(self._report_diagnoses),
             "Logs": bridge.stream(self._logs, reads=False),
             "NodeSession": bridge.stream(sessions.serve, reads=True),
         }
@@ -152,6 +164,20 @@ class Service:
     async def _acquire_fence(self, request: pb.AcquireFenceRequest, user: User, _warnings: list[str]) -> pb.Fence:
         fence = await self._documents.acquire_fence(request.name, request.holder, user)
         return pb.Fence(name=fence.name, revision=fence.revision)
+
+    async def _get_diagnosis(self, request: pb.GetDiagnosisRequest, user: User, _warnings: list[str]) -> pb.Diagnosis:
+        found = await self._documents.diagnosis(request.pod, request.namespace, user)
+        return pb.Diagnosis(document=diagnosis_document(found))
+
+    async def _report_diagnoses(
+        self, request: pb.ReportDiagnosesRequest, user: User, _warnings: list[str]
+    ) -> pb.ReportDiagnosesResponse:
+        large = next((item for item in request.reports if len(item.document) > MAX_DIAGNOSIS_BYTES), None)
+        if large is not None:
+            name = f"{large.namespace}/{large.pod}"
+            raise RequestTooLarge(f"the diagnosis of {name} is larger than {MAX_DIAGNOSIS_BYTES} bytes")
+        await self._documents.report_diagnoses(tuple(reports_of(request)), user)
+        return pb.ReportDiagnosesResponse()
 
     async def _logs(self, request: pb.LogsRequest, context: Any, user: User) -> None:
         try:

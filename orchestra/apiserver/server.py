@@ -16,6 +16,7 @@ from orchestra.apiserver.addresses import DEFAULT_NODE_PORTS, DEFAULT_SERVICE_CI
 from orchestra.apiserver.companions import Companion
 from orchestra.apiserver.core import Core
 from orchestra.apiserver.defaults.admission import SYSTEM_PRIORITIES
+from orchestra.apiserver.diagnoses import Diagnoses
 from orchestra.apiserver.documents import Documents
 from orchestra.apiserver.interface import IN_PROCESS, Admission, AllowAll, Authorizer, User
 from orchestra.apiserver.reading import Reader
@@ -77,7 +78,7 @@ class APIServer(InProcessClient):
         writes = Writes(core, companions)
         self._registry = Registry(core, writes, admission=admission)
         remover = Remover(core, self._registry, writes, admission=admission)
-        documents = Documents(core, self._registry, remover, Reader(core), Sessions())
+        documents = Documents(core, self._registry, remover, Reader(core), Sessions(), Diagnoses())
         super().__init__(documents, IN_PROCESS)
         self._compaction_interval_seconds = compaction_interval_seconds
         self._tasks: TaskGroup | None = None

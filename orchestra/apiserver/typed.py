@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Literal, TypeVar, cast, overload
 
+from orchestra.api.diagnosis import PodDiagnosis
 from orchestra.api.object import ListMeta, Object
 from orchestra.api.scheme import Scheme
 from orchestra.apiserver.documents import Documents
@@ -16,6 +17,7 @@ from orchestra.apiserver.writes import Call
 from orchestra.client.interface import (
     Deleted,
     DeleteOptions,
+    DiagnosisReport,
     Fence,
     LogOptions,
     NodeHandler,
@@ -179,6 +181,14 @@ class InProcessClient(ClientVerbs):
         """See `Client.bind`."""
         record = await self._documents.bind(pod, node, namespace, uid, Call(user=self._user))
         return record.revision
+
+    async def diagnosis(self, pod: str, *, namespace: str = "default") -> PodDiagnosis | None:
+        """See `Client.diagnosis`."""
+        return await self._documents.diagnosis(pod, namespace, self._user)
+
+    async def report_diagnoses(self, reports: Iterable[DiagnosisReport]) -> None:
+        """See `Client.report_diagnoses`. A report is spelled out when somebody asks for it."""
+        await self._documents.report_diagnoses(reports, self._user)
 
     def logs(
         self, pod: str, *, namespace: str = "default", options: LogOptions = LogOptions()

@@ -9,7 +9,7 @@ named. For cluster-scoped kinds the namespace is ignored. Objects are shared wit
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -17,6 +17,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, overload
 
 import attrs
 
+from orchestra.api.diagnosis import PodDiagnosis
 from orchestra.api.object import ListMeta, Object
 from orchestra.api.scheme import Scheme
 
@@ -158,6 +159,20 @@ class LogOptions:
     since_time: datetime | None = None
 
 
+@attrs.frozen(eq=False)
+class DiagnosisReport:
+    """A scheduler's record of its latest attempt at a Pod; `write` spells it out, and is called when somebody asks.
+
+    Of Pods that are not `placed` the server keeps records longer, for they are asked about.
+    """
+
+    namespace: str
+    pod: str
+    uid: str
+    placed: bool
+    write: Callable[[], PodDiagnosis]
+
+
 class NodeHandler(Protocol):
     """What the server may ask of a node over the session that the node's agent opened."""
 
@@ -282,6 +297,20 @@ class Client(Protocol):
         """Assign a Pod to a node, for good (the binding subresource), and return the write's revision.
 
         Raises Conflict when the Pod is bound, deleted or gated, or its uid is another one.
+        """
+        ...
+
+    async def diagnosis(self, pod: str, *, namespace: str = "default") -> PodDiagnosis | None:
+        """Return what a scheduler said of its latest attempt to place a Pod (the diagnosis subresource).
+
+        None: no scheduler has reported on it, or its record had to make room for others. Raises NotFound.
+        """
+        ...
+
+    async def report_diagnoses(self, reports: Iterable[DiagnosisReport]) -> None:
+        """Tell the server about attempts to place Pods, in place of what it was told of the same Pods before.
+
+        Reports on Pods that are gone are left out. The server keeps a bounded number of records, in memory alone.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar, overload
@@ -14,12 +14,14 @@ from anyio.abc import TaskGroup
 
 from orchestra._proto.orchestra.v1 import api_pb2 as pb
 from orchestra.api.codec import encode
+from orchestra.api.diagnosis import PodDiagnosis
 from orchestra.api.object import ListMeta, Object, ResourceInfo
 from orchestra.api.scheme import Scheme
 from orchestra.client import remote_messages as messages
 from orchestra.client.interface import (
     Deleted,
     DeleteOptions,
+    DiagnosisReport,
     Fence,
     LogOptions,
     NodeHandler,
@@ -293,6 +295,18 @@ class RemoteClient(ClientVerbs):
         request = pb.AcquireFenceRequest(name=name, holder=holder)
         fence = await channel.unary(channel.stub.AcquireFence, request, writes=True)
         return Fence(name=fence.name, revision=fence.revision)
+
+    async def diagnosis(self, pod: str, *, namespace: str = "default") -> PodDiagnosis | None:
+        """See `Client.diagnosis`."""
+        channel = self._channel
+        request = pb.GetDiagnosisRequest(namespace=namespace, pod=pod)
+        return messages.diagnosis_of((await channel.unary(channel.stub.GetDiagnosis, request)).document)
+
+    async def report_diagnoses(self, reports: Iterable[DiagnosisReport]) -> None:
+        """See `Client.report_diagnoses`. Every report is spelled out and sent."""
+        channel = self._channel
+        for request in messages.report_messages(reports):
+            await channel.unary(channel.stub.ReportDiagnoses, request, writes=True)
 
     @asynccontextmanager
     async def logs(

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, cast
 
 import attrs
+import orjson
 
 from orchestra._proto.orchestra.v1 import api_pb2 as pb
-from orchestra.api.codec import format_micro_time
+from orchestra.api.codec import decode, encode, format_micro_time
+from orchestra.api.diagnosis import PodDiagnosis
 from orchestra.api.object import ListMeta, Object, ResourceInfo
 from orchestra.api.times import parse_time
 from orchestra.client.interface import (
     DeleteOptions,
+    DiagnosisReport,
     EventType,
     Fence,
     LogOptions,
     Preconditions,
     WriteOptions,
 )
+from orchestra.client.remote_status import PIECE_BYTES
+from orchestra.errors import DecodeError
 
 EVENT_TYPES: Mapping[EventType, pb.EventType.ValueType] = {
     EventType.ADDED: pb.ADDED,
@@ -160,6 +166,53 @@ def log_options(message: pb.LogOptions) -> LogOptions:
         since_time=parse_time(message.since_time) if message.since_time else None,
         **given,
     )
+
+
+def diagnosis_document(diagnosis: PodDiagnosis | None) -> bytes:
+    """Return the JSON of a diagnosis; none: nothing."""
+    return b"" if diagnosis is None else orjson.dumps(encode(diagnosis))
+
+
+def diagnosis_of(document: bytes) -> PodDiagnosis | None:
+    """Return the diagnosis that JSON spells; raises DecodeError for what is none."""
+    if not document:
+        return None
+    try:
+        found = orjson.loads(document)
+    except orjson.JSONDecodeError as error:
+        raise DecodeError(f"the diagnosis is no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise DecodeError("the diagnosis is no JSON object")
+    return decode(found, PodDiagnosis)
+
+
+def report_messages(reports: Iterable[DiagnosisReport]) -> Iterator[pb.ReportDiagnosesRequest]:
+    """Return requests of about `PIECE_BYTES` that carry these reports."""
+    request, size = pb.ReportDiagnosesRequest(), 0
+    for report in reports:
+        document = diagnosis_document(report.write())
+        if size and size + len(document) > PIECE_BYTES:
+            yield request
+            request, size = pb.ReportDiagnosesRequest(), 0
+        request.reports.add(
+            namespace=report.namespace, pod=report.pod, uid=report.uid, placed=report.placed, document=document
+        )
+        size += len(document)
+    if size:
+        yield request
+
+
+def reports_of(request: pb.ReportDiagnosesRequest) -> Iterator[DiagnosisReport]:
+    """Return the reports of a request; raises DecodeError for one that is none."""
+    for item in request.reports:
+        found = diagnosis_of(item.document)
+        if found is None:
+            raise DecodeError("a report needs a document")
+        yield DiagnosisReport(item.namespace, item.pod, item.uid, item.placed, partial(_same, found))
+
+
+def _same(diagnosis: PodDiagnosis) -> PodDiagnosis:
+    return diagnosis
 
 
 def _fence_message(fence: Fence | None) -> pb.FenceToken | None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
 import attrs
 
+from orchestra.api.diagnosis import PodDiagnosis
 from orchestra.api.object import Object
 from orchestra.api.scheme import Scheme
 from orchestra.client.interface import (
     Client,
     Deleted,
     DeleteOptions,
+    DiagnosisReport,
     Fence,
     LogOptions,
     NodeHandler,
@@ -164,6 +166,14 @@ class TrackedClient:
         revision = await self._client.bind(pod, node, namespace=namespace, uid=uid)
         self._note(Pod, revision)
         return revision
+
+    async def diagnosis(self, pod: str, *, namespace: str = "default") -> PodDiagnosis | None:
+        """Return what a scheduler said of its latest attempt to place a Pod."""
+        return await self._client.diagnosis(pod, namespace=namespace)
+
+    async def report_diagnoses(self, reports: Iterable[DiagnosisReport]) -> None:
+        """Tell the server about attempts to place Pods."""
+        await self._client.report_diagnoses(reports)
 
     def logs(
         self, pod: str, *, namespace: str = "default", options: LogOptions = _PLAIN_LOG

@@ -78,6 +78,16 @@ class APIStub:
                 request_serializer=orchestra_dot_v1_dot_api__pb2.AcquireFenceRequest.SerializeToString,
                 response_deserializer=orchestra_dot_v1_dot_api__pb2.Fence.FromString,
                 _registered_method=True)
+        self.GetDiagnosis = channel.unary_unary(
+                '/orchestra.v1.API/GetDiagnosis',
+                request_serializer=orchestra_dot_v1_dot_api__pb2.GetDiagnosisRequest.SerializeToString,
+                response_deserializer=orchestra_dot_v1_dot_api__pb2.Diagnosis.FromString,
+                _registered_method=True)
+        self.ReportDiagnoses = channel.unary_unary(
+                '/orchestra.v1.API/ReportDiagnoses',
+                request_serializer=orchestra_dot_v1_dot_api__pb2.ReportDiagnosesRequest.SerializeToString,
+                response_deserializer=orchestra_dot_v1_dot_api__pb2.ReportDiagnosesResponse.FromString,
+                _registered_method=True)
         self.Logs = channel.unary_stream(
                 '/orchestra.v1.API/Logs',
                 request_serializer=orchestra_dot_v1_dot_api__pb2.LogsRequest.SerializeToString,
@@ -173,6 +183,19 @@ class APIServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetDiagnosis(self, request, context):
+        """What a scheduler said of its latest attempt to place a Pod, and how a scheduler says it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportDiagnoses(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Logs(self, request, context):
         """An empty chunk says that the log is open.
         """
@@ -254,6 +277,16 @@ def add_APIServicer_to_server(servicer, server):
                     servicer.AcquireFence,
                     request_deserializer=orchestra_dot_v1_dot_api__pb2.AcquireFenceRequest.FromString,
                     response_serializer=orchestra_dot_v1_dot_api__pb2.Fence.SerializeToString,
+            ),
+            'GetDiagnosis': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDiagnosis,
+                    request_deserializer=orchestra_dot_v1_dot_api__pb2.GetDiagnosisRequest.FromString,
+                    response_serializer=orchestra_dot_v1_dot_api__pb2.Diagnosis.SerializeToString,
+            ),
+            'ReportDiagnoses': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportDiagnoses,
+                    request_deserializer=orchestra_dot_v1_dot_api__pb2.ReportDiagnosesRequest.FromString,
+                    response_serializer=orchestra_dot_v1_dot_api__pb2.ReportDiagnosesResponse.SerializeToString,
             ),
             'Logs': grpc.unary_stream_rpc_method_handler(
                     servicer.Logs,
@@ -617,6 +650,60 @@ class API:
             '/orchestra.v1.API/AcquireFence',
             orchestra_dot_v1_dot_api__pb2.AcquireFenceRequest.SerializeToString,
             orchestra_dot_v1_dot_api__pb2.Fence.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDiagnosis(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orchestra.v1.API/GetDiagnosis',
+            orchestra_dot_v1_dot_api__pb2.GetDiagnosisRequest.SerializeToString,
+            orchestra_dot_v1_dot_api__pb2.Diagnosis.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportDiagnoses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orchestra.v1.API/ReportDiagnoses',
+            orchestra_dot_v1_dot_api__pb2.ReportDiagnosesRequest.SerializeToString,
+            orchestra_dot_v1_dot_api__pb2.ReportDiagnosesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,9 @@ class APIStub:
     DeleteCollection: _grpc.UnaryStreamMultiCallable[_api_pb2.DeleteCollectionRequest, _api_pb2.DeletedPiece]
     Bind: _grpc.UnaryUnaryMultiCallable[_api_pb2.BindRequest, _api_pb2.BindResponse]
     AcquireFence: _grpc.UnaryUnaryMultiCallable[_api_pb2.AcquireFenceRequest, _api_pb2.Fence]
+    GetDiagnosis: _grpc.UnaryUnaryMultiCallable[_api_pb2.GetDiagnosisRequest, _api_pb2.Diagnosis]
+    """What a scheduler said of its latest attempt to place a Pod, and how a scheduler says it."""
+    ReportDiagnoses: _grpc.UnaryUnaryMultiCallable[_api_pb2.ReportDiagnosesRequest, _api_pb2.ReportDiagnosesResponse]
     Logs: _grpc.UnaryStreamMultiCallable[_api_pb2.LogsRequest, _api_pb2.Chunk]
     """An empty chunk says that the log is open."""
     NodeSession: _grpc.StreamStreamMultiCallable[_api_pb2.NodeAnswer, _api_pb2.NodeQuestion]
@@ -72,6 +75,9 @@ class APIAsyncStub(APIStub):
     DeleteCollection: _aio.UnaryStreamMultiCallable[_api_pb2.DeleteCollectionRequest, _api_pb2.DeletedPiece]  # type: ignore[assignment]
     Bind: _aio.UnaryUnaryMultiCallable[_api_pb2.BindRequest, _api_pb2.BindResponse]  # type: ignore[assignment]
     AcquireFence: _aio.UnaryUnaryMultiCallable[_api_pb2.AcquireFenceRequest, _api_pb2.Fence]  # type: ignore[assignment]
+    GetDiagnosis: _aio.UnaryUnaryMultiCallable[_api_pb2.GetDiagnosisRequest, _api_pb2.Diagnosis]  # type: ignore[assignment]
+    """What a scheduler said of its latest attempt to place a Pod, and how a scheduler says it."""
+    ReportDiagnoses: _aio.UnaryUnaryMultiCallable[_api_pb2.ReportDiagnosesRequest, _api_pb2.ReportDiagnosesResponse]  # type: ignore[assignment]
     Logs: _aio.UnaryStreamMultiCallable[_api_pb2.LogsRequest, _api_pb2.Chunk]  # type: ignore[assignment]
     """An empty chunk says that the log is open."""
     NodeSession: _aio.StreamStreamMultiCallable[_api_pb2.NodeAnswer, _api_pb2.NodeQuestion]  # type: ignore[assignment]
@@ -170,6 +176,21 @@ class APIServicer(metaclass=_abc_1.ABCMeta):
         request: _api_pb2.AcquireFenceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_api_pb2.Fence, _abc.Awaitable[_api_pb2.Fence]]: ...
+
+    @_abc_1.abstractmethod
+    def GetDiagnosis(
+        self,
+        request: _api_pb2.GetDiagnosisRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_api_pb2.Diagnosis, _abc.Awaitable[_api_pb2.Diagnosis]]:
+        """What a scheduler said of its latest attempt to place a Pod, and how a scheduler says it."""
+
+    @_abc_1.abstractmethod
+    def ReportDiagnoses(
+        self,
+        request: _api_pb2.ReportDiagnosesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_api_pb2.ReportDiagnosesResponse, _abc.Awaitable[_api_pb2.ReportDiagnosesResponse]]: ...
 
     @_abc_1.abstractmethod
     def Logs(
