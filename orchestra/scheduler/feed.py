@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from orchestra.api.apps import ReplicaSet
 from orchestra.api.core.cluster import Namespace
@@ -19,6 +19,9 @@ from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import DEFAULT_SCHEDULER, PodInfo
 from orchestra.scheduler.profile import Profile
 from orchestra.scheduler.queue import SchedulingQueue
+
+TOPOLOGY_LABELS: Final = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
+"""Labels that a Pod gets from its node when it is bound (KEP-4742)."""
 
 Handler = Callable[[tuple[Change[Any], ...]], None]
 
@@ -130,9 +133,14 @@ class Feed:
             known[0].pod = new  # a report about its containers, as most changes are
             return
         self._queue.remove(uid)
-        if known is not None and old is not None and known[1].name == new.spec.node_name and _just_bound(old, new):
-            known[0].pod = new  # what was assumed came true
-            self._table.set_pod(known[0], new.spec.node_name)
+        if (
+            known is not None
+            and old is not None
+            and known[1].name == new.spec.node_name
+            and _just_bound(old, new)
+            and _labels_of_node(known[0], new)
+        ):
+            self._table.confirm(new)
         else:
             self._table.set_pod(PodInfo(new), new.spec.node_name or "")
         if old is None or not old.spec.node_name:
@@ -166,16 +174,25 @@ def _same_for_others(old: Pod, new: Pod) -> bool:
 
 
 def _just_bound(old: Pod, new: Pod) -> bool:
-    """Say whether nothing that is counted changed with the binding; a Pod's resources are all that can."""
+    """Say whether a Pod is what it was, but for its node and perhaps its labels."""
     before, after = old.spec, new.spec
     return (
         not before.node_name
         and before.containers == after.containers
         and before.init_containers == after.init_containers
         and before.resources == after.resources
-        and old.metadata.labels == new.metadata.labels
+        and before.affinity == after.affinity
         and new.metadata.deletion_timestamp is None
     )
+
+
+def _labels_of_node(known: PodInfo, new: Pod) -> bool:
+    """Say whether a Pod has only got labels that say where its node lies, and its terms do not repeat those."""
+    before, after = known.labels, new.metadata.labels
+    if before == after:
+        return True
+    rest = {key: value for key, value in after.items() if key not in TOPOLOGY_LABELS or key in before}
+    return rest == before and known.repeated_labels.isdisjoint(TOPOLOGY_LABELS)
 
 
 def node_action(old: Node, new: Node) -> Action:

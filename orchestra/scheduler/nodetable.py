@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestra.api.core.node import Node, Taint
+from orchestra.api.core.pod import Pod
 from orchestra.api.frozen import ABSENT_MAP
 from orchestra.api.selectors import Selector
 from orchestra.scheduler.budgets import DisruptionBudget
@@ -241,6 +242,15 @@ class NodeTable:
         row.pods[pod.uid] = pod
         self.placed[pod.uid] = (pod, row)
         self._count(pod, row, 1)
+
+    def confirm(self, pod: Pod) -> None:
+        """Take in that a Pod is bound where it was assumed: nothing about it has changed but, perhaps, its labels."""
+        info, row = self.placed[pod.metadata.uid or pod.key]
+        self.assumed.discard(info.uid)
+        info.pod = pod
+        labels = pod.metadata.labels
+        if info.labels != labels and self.index.relabel(info, row.index, labels):
+            self._note(row.index, node=False)
 
     def remove_pod(self, uid: str) -> None:
         """Take a Pod away; harmless when it is not known."""

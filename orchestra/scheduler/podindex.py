@@ -161,7 +161,20 @@ class PodIndex:
 
     def add(self, pod: PodInfo, row: int, delta: int = 1) -> None:
         """Count a Pod that comes to a row (1) or leaves it (-1)."""
-        group = self.group_of(pod)
+        self._count_in(self.group_of(pod), row, delta)
+        for term in pod.affinity_terms:
+            self._count_term(term, row, delta)
+
+    def relabel(self, pod: PodInfo, row: int, labels: Mapping[str, str]) -> bool:
+        """Give a Pod of a row other labels; returns whether a tally counts it otherwise than before."""
+        before = self.group_of(pod)
+        pod.labels = labels
+        after = self.group_of(pod)
+        self._count_in(before, row, -1)
+        self._count_in(after, row, 1)
+        return set(before.tallies) != set(after.tallies)
+
+    def _count_in(self, group: PodGroup, row: int, delta: int) -> None:
         count = group.rows.get(row, 0) + delta
         if not group.rows:
             self._live_groups += 1
@@ -174,8 +187,6 @@ class PodIndex:
         for tally in group.tallies:
             tally.counts[row] += delta
             tally.total += delta
-        for term in pod.affinity_terms:
-            self._count_term(term, row, delta)
 
     def _count_term(self, term: AffinityTerm, row: int, delta: int) -> None:
         record = self._records.get(term)

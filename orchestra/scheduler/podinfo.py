@@ -154,6 +154,19 @@ class PodInfo:
         return PodTerm(namespaces, selector, label_selector(term.namespace_selector))
 
     @cached_property
+    def repeated_labels(self) -> frozenset[str]:
+        """Keys of the Pod's own labels whose values are part of its affinity terms."""
+        affinity = self.pod.spec.affinity
+        found: set[str] = set()
+        for part in () if affinity is None else (affinity.pod_affinity, affinity.pod_anti_affinity):
+            if part is not None:
+                wishes = part.preferred_during_scheduling_ignored_during_execution
+                required = part.required_during_scheduling_ignored_during_execution
+                for term in (*required, *(wish.pod_affinity_term for wish in wishes)):
+                    found.update(term.match_label_keys, term.mismatch_label_keys)
+        return frozenset(found)
+
+    @cached_property
     def spread_constraints(self) -> tuple[SpreadConstraint, ...]:
         """The Pod's own topology spread constraints."""
         found = []

@@ -57,7 +57,10 @@ class Sequence:
         info, row = self.table.placed[uid]
         labels = {"app": self.chance.choice(("web", "db"))}
         changed = attrs.evolve(info.pod, metadata=attrs.evolve(info.pod.metadata, labels=labels))
-        self.table.set_pod(PodInfo(changed), row.name)
+        if self.chance.random() < 0.5:
+            self.table.confirm(changed)  # as when a server adds labels to a Pod that it binds
+        else:
+            self.table.set_pod(PodInfo(changed), row.name)
 
 
 def rebuilt(table: NodeTable) -> NodeTable:
