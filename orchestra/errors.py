@@ -27,6 +27,8 @@ OrchestraError
 │   ├── WatchOverflow         the watcher read too slowly: list again
 │   ├── CommitFailed          nothing of the txn happened (disk full, I/O error)
 │   ├── AmbiguousCommit       the txn may or may not have happened
+│   ├── StoreUnavailable      the store cannot be reached; nothing of the request happened
+│   ├── StoreAccessDenied     the store does not know the caller, or does not let it do that
 │   ├── StoreLocked           another process owns the store's file
 │   ├── CorruptStore          the store's file is damaged
 │   └── StoreClosed
@@ -311,6 +313,16 @@ class CommitFailed(StoreError):
 
 class AmbiguousCommit(StoreError):
     """The txn may or may not have happened: read before trying again."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be reached, or has no leader; nothing of the request happened."""
+
+    retryable = True
+
+
+class StoreAccessDenied(StoreError):
+    """The store does not know who is asking, or does not let this user do that."""
 
 
 class StoreLocked(StoreError):

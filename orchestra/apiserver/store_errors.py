@@ -9,10 +9,13 @@ from orchestra.apiserver import refusals
 from orchestra.errors import (
     AmbiguousCommit,
     CommitFailed,
+    InternalError,
     InvalidTxn,
     RequestTooLarge,
     ServiceUnavailable,
+    StoreAccessDenied,
     StoreClosed,
+    StoreUnavailable,
     Timeout,
 )
 
@@ -28,5 +31,9 @@ def translated() -> Iterator[None]:
         raise ServiceUnavailable(f"the store did not take the write: {error}") from error
     except AmbiguousCommit as error:
         raise Timeout(f"the write may or may not have happened: {error}") from error
+    except StoreUnavailable as error:
+        raise ServiceUnavailable(f"the store cannot be reached: {error}", retry_after_seconds=1) from error
+    except StoreAccessDenied as error:
+        raise InternalError(f"the store does not let this server in: {error}") from error
     except StoreClosed as error:
         raise refusals.stopping() from error
