@@ -12,10 +12,10 @@ import attrs
 from anyio.abc import TaskStatus
 
 from orchestra._log import get_logger
+from orchestra._unix_socket import SocketPlace, claim_socket
 from orchestra.apiserver.authn import LOCAL_USER
 from orchestra.apiserver.interface import Authenticator
 from orchestra.apiserver.server import APIServer
-from orchestra.apiserver.unix_socket import SocketPlace, claim_socket
 from orchestra.client.remote_channel import UNIX, check_address, read_pem
 from orchestra.client.remote_status import KEEPALIVE_SECONDS, MAX_REQUEST_BYTES, OPTIONS
 from orchestra.errors import ConfigurationError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.apiserver.unix_socket import claim_socket
+from orchestra._unix_socket import claim_socket
 from orchestra.errors import ConfigurationError
 
 
