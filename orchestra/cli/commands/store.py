@@ -38,8 +38,8 @@ def run_command(run: Callable[[Any, Terminal], Awaitable[int]], options: Any) ->
     from orchestra.cli.terminal import Terminal
 
     terminal = Terminal()
-    work = functools.partial(run, options, terminal)
-    return anyio.run(guarded, functools.partial(interruptible, work, terminal), terminal)
+    work = functools.partial(guarded, functools.partial(run, options, terminal), terminal)
+    return anyio.run(interruptible, work, terminal)
 
 
 def _place(given: dict[str, Any]) -> StorePlace:
