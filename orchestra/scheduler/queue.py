@@ -51,6 +51,17 @@ class QueuedPod:
     ready_at: float = 0.0
     first_event: int = 0
     gate: str = ""
+    decision: Any = None
+    """What the latest attempt decided, for the record of it."""
+
+
+@attrs.frozen
+class Outlook:
+    """When a Pod that waits is tried again: after one of `hints`, not before one time and at the latest by another."""
+
+    hints: tuple[EventHint, ...] = ()
+    not_before: float | None = None
+    at_latest: float | None = None
 
 
 class SchedulingQueue:
@@ -70,6 +81,7 @@ class SchedulingQueue:
         self._hints: dict[tuple[str, frozenset[str]], tuple[EventHint, ...]] = {}
         self._flush_order: list[tuple[float, int, QueuedPod]] = []
         self._in_flight: dict[str, QueuedPod] = {}
+        self._newly_gated: dict[str, QueuedPod] = {}
         self._events: list[ClusterEvent] = []
         self._events_start = 0
         self._number = 0
@@ -89,6 +101,23 @@ class SchedulingQueue:
             found[names[pod.pool]] += 1
         return found
 
+    def outlook(self, pod: QueuedPod) -> Outlook:
+        """Say when a Pod is tried again."""
+        if pod.pool == _BACKOFF:
+            return Outlook(not_before=pod.ready_at, at_latest=pod.ready_at)
+        if pod.pool == _UNSCHEDULABLE:
+            rested = pod.tried_at + self._backoff.delay_seconds(pod.attempts)
+            at_latest = max(rested, pod.tried_at + self._flush_seconds)
+            return Outlook(self._hints_of((pod.profile.name, pod.refused_by)), rested, at_latest)
+        if pod.pool == _GATED:
+            return Outlook(self._hints_of((pod.profile.name, pod.refused_by)))
+        return Outlook()
+
+    def newly_gated(self) -> list[QueuedPod]:
+        """Return the Pods that PreEnqueue has held back since the last call, and still does."""
+        found, self._newly_gated = self._newly_gated, {}
+        return [pod for pod in found.values() if pod.pool == _GATED]
+
     # -- Pods come, change and go
 
     def add(self, info: PodInfo, now: float) -> None:
@@ -105,6 +134,7 @@ class SchedulingQueue:
     def remove(self, uid: str) -> None:
         """Forget a Pod that is bound or gone."""
         pod = self._pods.pop(uid, None)
+        self._newly_gated.pop(uid, None)
         if pod is not None:
             self._leave(pod)
             pod.pool = -1
@@ -126,6 +156,7 @@ class SchedulingQueue:
             if status is not None and not status.success:
                 pod.pool, pod.gate = _GATED, ", ".join(status.reasons)
                 pod.refused_by = frozenset((plugin.name,))
+                self._newly_gated[pod.info.uid] = pod
                 return
         pod.gate = ""
         self._activate(pod, now)
