@@ -20,8 +20,8 @@ from anyio.lowlevel import checkpoint
 
 from orchestra._log import get_logger
 from orchestra.clock import Clock, SystemClock
-from orchestra.errors import CommitFailed, CorruptStore, LeaseNotFound, StoreClosed, StoreError
-from orchestra.store.changes import Contents, LogSize, Staged
+from orchestra.errors import CommitFailed, LeaseNotFound, StoreClosed, StoreError
+from orchestra.store.changes import LogSize, Staged
 from orchestra.store.deadlines import Deadlines
 from orchestra.store.interface import Store
 from orchestra.store.model import (
@@ -79,6 +79,8 @@ class EngineStore(Store):
         self._engine = Engine()
         self._hub = WatchHub(self._engine)
         self._deadlines = Deadlines()
+        self._dead: list[KeyValue] = []
+        """Versions that the engine has freed and the log could not delete."""
         self._is_open = False
         self._closed_by: StoreError | None = None
         self._tasks: TaskGroup | None = None
@@ -91,16 +93,12 @@ class EngineStore(Store):
     async def _commit(self, stage: Callable[[], Staged]) -> TxnResult:
         """Stage, make durable, publish, and return the result."""
 
-    async def _open_log(self) -> Contents | None:
-        """Return what was kept; None: the engine as it is."""
+    async def _open_log(self) -> Engine | None:
+        """Return an engine with what was kept; None: the engine as it is."""
         return None
 
     async def _close_log(self) -> None:
         """Finish what was begun, and let go of the log."""
-
-    def _corrupt(self, error: CorruptStore) -> CorruptStore:
-        """Return `error` with what a user needs to know."""
-        return error
 
     async def _log_compact(self, revision: int) -> None:
         """Make the compact revision durable."""
@@ -122,20 +120,13 @@ class EngineStore(Store):
         if self._tasks is not None:
             raise StoreError("the store is open already")
         with collector_paused():
-            contents = await self._open_log()
-            if contents is not None:
-                try:
-                    self._engine = Engine.load(contents)
-                except BaseException as error:
-                    await self._close_log()
-                    if isinstance(error, CorruptStore):
-                        raise self._corrupt(error) from error
-                    raise
+            self._engine = await self._open_log() or self._engine
         self._hub = WatchHub(self._engine)
         self._deadlines = Deadlines()
         for lease in self._engine.leases.values():
             # Nobody could keep it alive while the store was closed, so each gets its whole time again.
             self._deadlines.set(lease.id, self._clock.monotonic() + lease.ttl_seconds)
+        self._dead = []
         self._closed_by = None
         self._is_open = True
         self._tasks = anyio.create_task_group()
@@ -145,8 +136,6 @@ class EngineStore(Store):
         try:
             # What a compaction before a restart left behind.
             await self._sweep()
-        except CommitFailed as error:
-            log.warning("dead versions could not be deleted", error=str(error))
         except BaseException as error:
             await self.__aexit__(type(error), error, error.__traceback__)
             raise
@@ -276,6 +265,8 @@ class EngineStore(Store):
         except CommitFailed as error:
             log.warning("lease could not be ended", lease=lease_id, error=str(error))
             self._deadlines.set(lease_id, self._clock.monotonic() + EXPIRY_RETRY_SECONDS)
+        except StoreClosed:
+            log.debug("lease was to end as the store closed", lease=lease_id)
         except StoreError as error:
             log.error("lease could not be ended", lease=lease_id, error=str(error))
 
@@ -292,9 +283,16 @@ class EngineStore(Store):
         log.info("store compacted", revision=revision)
 
     async def _sweep(self) -> None:
+        """Free what is dead. What the log cannot delete now waits for the next compaction or the next opening."""
         while (dead := self._engine.sweep(SWEEP_REVISIONS)) is not None:
-            if dead:
-                await self._log_discard(dead)
+            self._dead += dead
+            if self._dead:
+                try:
+                    await self._log_discard(self._dead)
+                except CommitFailed as error:
+                    log.warning("dead versions could not be deleted", versions=len(self._dead), error=str(error))
+                else:
+                    self._dead = []
             await checkpoint()
 
     async def status(self) -> StoreStatus:

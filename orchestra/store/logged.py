@@ -11,8 +11,10 @@ decided anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from asyncio import Future, get_running_loop
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, Protocol, TypeVar
 
 import anyio
 import attrs
@@ -24,11 +26,18 @@ from orchestra.errors import AmbiguousCommit, CommitFailed, StoreError
 from orchestra.store.changes import Change, Contents, LogSize, Staged
 from orchestra.store.engine_store import EngineStore
 from orchestra.store.model import KeyValue, TxnResult
+from orchestra.store.mvcc import Engine
+from orchestra.store.waiting import Waiters
+
+T = TypeVar("T")
 
 log = get_logger("store")
 
 MAX_BATCH_REQUESTS: Final = 4_096
-"""Requests in one batch; further ones wait until it is done."""
+"""Requests in one batch; further ones wait until it is being written."""
+
+MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
+"""Bytes of keys and values in one batch, but for the last request that still found room."""
 
 
 class DurableLog(Protocol):
@@ -38,8 +47,11 @@ class DurableLog(Protocol):
     `CommitFailed` when it did not happen and the log can go on, `AmbiguousCommit` when that is not known.
     """
 
-    async def open(self) -> Contents:
-        """Take possession and return everything kept. Raises `StoreLocked`, `CorruptStore`, `StoreError`."""
+    async def open(self, load: Callable[[Contents], T]) -> T:
+        """Take possession, and return what `load` makes of everything kept.
+
+        Raises `StoreLocked`, `CorruptStore`, `StoreError`, also when `load` does; then nothing kept has been altered.
+        """
         ...
 
     async def append(self, changes: Sequence[Change]) -> None:
@@ -75,6 +87,8 @@ class _Request:
     result: TxnResult | None = None
     change: Change | None = None
     error: StoreError | None = None
+    answered: Future[None] | None = None
+    """There once the request is in a batch."""
 
     def decide(self) -> None:
         """Stage it on what is staged now."""
@@ -93,15 +107,35 @@ class _Request:
         return self.result
 
 
-@attrs.define(eq=False)
 class _Batch:
-    requests: list[_Request] = attrs.field(factory=list)
-    done: anyio.Event = attrs.field(factory=anyio.Event)
+    __slots__ = ("requests", "size_bytes")
+
+    def __init__(self) -> None:
+        self.requests: list[_Request] = []
+        self.size_bytes = 0
+
+    @property
+    def full(self) -> bool:
+        return len(self.requests) >= MAX_BATCH_REQUESTS or self.size_bytes >= MAX_BATCH_BYTES
+
+    def add(self, request: _Request) -> Future[None]:
+        self.requests.append(request)
+        if request.change is not None:
+            self.size_bytes += sum(len(event.kv.key) + len(event.kv.value) for event in request.change.events)
+        request.answered = get_running_loop().create_future()
+        return request.answered
+
+    def finish(self) -> None:
+        """Answer all, first come, first served."""
+        for request in self.requests:
+            # One that was cancelled does not wait any more.
+            if request.answered is not None and not request.answered.done():
+                request.answered.set_result(None)
 
     def fail(self, kind: type[StoreError], message: str) -> None:
         for request in self.requests:
             request.error = kind(message)
-        self.done.set()
+        self.finish()
 
 
 class LoggedStore(EngineStore):
@@ -113,27 +147,30 @@ class LoggedStore(EngineStore):
         self._filling = _Batch()
         self._writing = anyio.Lock(fast_acquire=True)
         """Held around every call of the log."""
-        self._wake = anyio.Event()
+        self._filled = Waiters()
+        """The task that commits, while there is nothing to commit."""
+        self._taken = Waiters()
+        """Requests that wait for room in a batch."""
 
     async def defragment(self) -> None:
         """See `Store.defragment`; writes wait meanwhile."""
         self._check_open()
-        async with self._writing:
+        async with self._using_log():
             await self._log.defragment()
 
     async def _commit(self, stage: Callable[[], Staged]) -> TxnResult:
-        while len(self._filling.requests) >= MAX_BATCH_REQUESTS:
-            await self._filling.done.wait()
+        self._check_open()
+        while self._filling.full:
+            await self._taken.wait()
             self._check_open()
         alone = not self._engine.dirty
         request = _Request(stage)
         request.decide()
         if alone and request.change is None:
             return request.answer()
-        batch = self._filling
-        batch.requests.append(request)
-        self._wake.set()
-        await batch.done.wait()
+        answered = self._filling.add(request)
+        self._filled.wake()
+        await answered
         return request.answer()
 
     def _start(self, tasks: TaskGroup) -> None:
@@ -142,15 +179,17 @@ class LoggedStore(EngineStore):
     async def _commit_batches(self) -> None:
         while self._closed_by is None:
             if not self._filling.requests:
-                self._wake = anyio.Event()
-                await self._wake.wait()
+                await self._filled.wait()
             # A batch that was begun is finished: its requests have been decided, and others build on them.
             with anyio.CancelScope(shield=True):
                 await self._commit_batch()
 
     async def _commit_batch(self) -> None:
         async with self._writing:
+            if self._closed_by is not None:
+                return
             batch, self._filling = self._filling, _Batch()
+            self._taken.wake()
             changes = [request.change for request in batch.requests if request.change is not None]
             try:
                 if changes:
@@ -161,42 +200,60 @@ class LoggedStore(EngineStore):
                 for request in self._filling.requests:
                     request.decide()
                 batch.fail(CommitFailed, str(error))
-            except StoreError as error:
+            except BaseException as error:
                 self._break(error, batch)
+                if not isinstance(error, StoreError):
+                    raise
             else:
-                for _ in changes:
-                    change = self._engine.publish()
+                for change in changes:
+                    self._engine.publish()
                     if change.events:
                         self._hub.publish(change.events)
-                batch.done.set()
+                batch.finish()
 
-    def _break(self, error: StoreError, batch: _Batch) -> None:
+    @asynccontextmanager
+    async def _using_log(self) -> AsyncIterator[None]:
+        """Call the log, but for `append`. What it leaves unknown closes the store."""
+        # A call that was begun is finished, so that what it did is known.
+        with anyio.CancelScope(shield=True):
+            async with self._writing:
+                self._check_open()
+                try:
+                    yield
+                except CommitFailed:
+                    raise
+                except BaseException as error:
+                    self._break(error, _Batch())
+                    raise
+
+    def _break(self, error: BaseException, batch: _Batch) -> None:
         """Close: what is on disk is not known any more, and only opening anew can tell."""
         log.error("store closes itself", error=str(error))
-        self._closed_by = error
+        self._closed_by = error if isinstance(error, StoreError) else StoreError(repr(error))
         self._is_open = False
         self._engine.take_back()
         batch.fail(AmbiguousCommit, str(error))
         self._filling.fail(CommitFailed, f"the store closed itself: {error}")
         self._filling = _Batch()
+        self._taken.wake()
         self._hub.close(self._closed_error())
 
-    async def _open_log(self) -> Contents | None:
+    async def _open_log(self) -> Engine:
         self._filling = _Batch()
-        return await self._log.open()
+        return await self._log.open(Engine.load)
 
     async def _close_log(self) -> None:
-        while self._filling.requests:
+        while self._filling.requests and self._closed_by is None:
             await self._commit_batch()
         async with self._writing:
             await self._log.close()
 
     async def _log_compact(self, revision: int) -> None:
-        async with self._writing:
+        async with self._using_log():
             await self._log.compact(revision)
 
     async def _log_discard(self, dead: list[KeyValue]) -> None:
-        async with self._writing:
+        async with self._using_log():
             await self._log.discard(dead)
 
     async def _size(self) -> LogSize:

@@ -16,7 +16,8 @@ from orchestra.store.changes import Change, Lease
 from orchestra.store.file_lock import FileLock
 from orchestra.store.model import Event
 from orchestra.store.snapshot import Snapshot, read_snapshot
-from orchestra.store.sqlite_log import POSITION_BITS, SQLiteLog
+from orchestra.store.sqlite_log import SQLiteLog
+from orchestra.store.sqlite_schema import POSITION_BITS
 
 RESTORE_REVISIONS: Final = 1_000_000_000
 """How far a restore raises the revision unless told: more than clients can have seen since the snapshot."""
@@ -94,7 +95,7 @@ async def _build(path: Path, held: Snapshot, revision: int) -> None:
     leases = [Change(0, granted=Lease(lease_id, ttl)) for lease_id, ttl in held.leases.items()]
     changes = [Change(made, tuple(by_revision[made])) for made in sorted(by_revision)]
     log = SQLiteLog(path)
-    await log.open()
+    await log.open(lambda _: None)
     try:
         await log.append([*leases, *changes])
         await log.compact(revision)

@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 
 from orchestra.clock import Clock
-from orchestra.errors import CorruptStore
 from orchestra.store.logged import LoggedStore
-from orchestra.store.sqlite_log import REPAIR, SQLiteLog
+from orchestra.store.sqlite_log import SQLiteLog
 
 
 class SQLiteStore(LoggedStore):
@@ -27,6 +26,3 @@ class SQLiteStore(LoggedStore):
     ) -> None:
         self.path = Path(path)
         super().__init__(SQLiteLog(path, quota_bytes=quota_bytes), clock=clock)
-
-    def _corrupt(self, error: CorruptStore) -> CorruptStore:
-        return CorruptStore(f"{self.path} is damaged ({error}); {REPAIR}")

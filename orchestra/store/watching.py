@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Final, Self, TypeAlias
 
-import anyio
 from anyio.lowlevel import checkpoint
 
 from orchestra.errors import Compacted, StoreError, WatchOverflow
 from orchestra.store.model import Event, WatchBatch, WatchRequest
 from orchestra.store.mvcc import Engine
 from orchestra.store.rules import interval
+from orchestra.store.waiting import Waiters
 
 CATCH_UP_EVENTS: Final = 4096
 """Events of the history that are looked at in one piece (a revision is never split)."""
@@ -28,13 +28,13 @@ GroupKey: TypeAlias = tuple[bytes, bytes | None, bool, bool]
 class WatchGroup:
     """Live watches that want the same: what they are told is selected once, and one signal wakes them all."""
 
-    __slots__ = ("_changed", "_deletes", "_high", "_low", "_puts", "watches")
+    __slots__ = ("_deletes", "_high", "_low", "_puts", "changed", "watches")
 
     def __init__(self, key: GroupKey) -> None:
         self._low, self._high, self._puts, self._deletes = key
         self.watches: dict[OpenWatch, None] = {}
-        self._changed: anyio.Event | None = None
-        """There only while somebody waits: most changes come while the readers are busy."""
+        self.changed = Waiters()
+        """Readers that have nothing to read."""
 
     def select(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
         """Return those of one revision's events that are wanted."""
@@ -51,19 +51,7 @@ class WatchGroup:
             # A copy, because a watch that overflows leaves.
             for watch in tuple(self.watches):
                 watch.offer(wanted)
-            self.wake()
-
-    def wake(self) -> None:
-        """Let every watch look whether there is something for it."""
-        if self._changed is not None:
-            self._changed.set()
-            self._changed = None
-
-    async def wait(self) -> None:
-        """Wait for the next `wake`."""
-        if self._changed is None:
-            self._changed = anyio.Event()
-        await self._changed.wait()
+            self.changed.wake()
 
 
 class OpenWatch:
@@ -122,7 +110,7 @@ class OpenWatch:
             elif self._pending or self._progress:
                 return self._take(self._hub.engine.revision)
             else:
-                await self.group.wait()
+                await self.group.changed.wait()
 
     def request_progress(self) -> None:
         """See `Watch.request_progress`."""
@@ -155,7 +143,7 @@ class OpenWatch:
 
     def _wake(self) -> None:
         if self.group is not None:
-            self.group.wake()
+            self.group.changed.wake()
 
     def _take(self, revision: int) -> WatchBatch:
         pending, self._pending = self._pending, []

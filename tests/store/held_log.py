@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import anyio
 
 from orchestra.errors import StoreError
 from orchestra.store import KeyValue
 from orchestra.store.changes import Change, Contents, LogSize
+
+T = TypeVar("T")
 
 
 class HeldLog:
@@ -19,8 +22,8 @@ class HeldLog:
         self.go_on = anyio.Event()
         self.begun = anyio.Event()
 
-    async def open(self) -> Contents:
-        return Contents()
+    async def open(self, load: Callable[[Contents], T]) -> T:
+        return load(Contents())
 
     async def append(self, changes: Sequence[Change]) -> None:
         self.begun.set()

@@ -12,7 +12,8 @@ from orchestra.errors import CommitFailed, CorruptStore, StoreError, StoreLocked
 from orchestra.store import Put, Range, SQLiteStore, Txn, TxnResult
 from orchestra.store.changes import Change
 from orchestra.store.mvcc import Engine
-from orchestra.store.sqlite_log import MIGRATIONS, SQLiteLog
+from orchestra.store.sqlite_log import SQLiteLog
+from orchestra.store.sqlite_schema import MIGRATIONS
 
 
 async def _make(path: Path, keys: int = 50) -> None:
@@ -218,7 +219,7 @@ async def test_a_compaction_that_was_cut_short_is_finished_at_the_next_opening(t
             await store.put(b"hot", bytes(100))
         revision = (await store.status()).revision
     log = SQLiteLog(path)
-    await log.open()
+    await log.open(Engine.load)
     await log.compact(revision)
     await log.close()
     async with SQLiteStore(path) as store:
@@ -236,7 +237,7 @@ async def test_a_log_error_after_the_write_leaves_memory_and_disk_agreeing(tmp_p
     path = tmp_path / "cluster.db"
     async with SQLiteStore(path) as store:
         await store.put(b"a", b"1")
-        connection = store._log._connection  # type: ignore[attr-defined]
+        connection = store._log._file.connection  # type: ignore[attr-defined]
         connection.execute("CREATE TEMP TRIGGER refuse BEFORE INSERT ON changes BEGIN SELECT raise(FAIL, 'no'); END")
         with pytest.raises(CommitFailed, match="no"):
             await store.put(b"a", b"2")
@@ -252,7 +253,7 @@ async def test_a_revoke_of_many_keys_is_one_revision_on_disk_too(tmp_path: Path)
     path = tmp_path / "cluster.db"
     engine = Engine()
     log = SQLiteLog(path)
-    await log.open()
+    await log.open(Engine.load)
     engine.stage_grant(1, 60)
     for number in range(500):
         engine.stage(Txn(success=(Put(b"%d" % number, lease=1),)))
