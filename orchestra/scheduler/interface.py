@@ -150,14 +150,26 @@ class Plugin:
     `node_local`: what it says of a node depends on the Pod and that node alone, so only rows that changed are
     recomputed. `reads_pods`: its answers depend on the Pods that run on nodes, not only on the nodes' own fields.
     `core_shape_only`: it reads nothing of a Pod but what is in `PodInfo.core_shape`. `even_stays_even`: where all
-    raw scores are equal, `normalize` gives the same score whichever nodes are left.
+    raw scores are equal, `normalize` gives the same score whichever nodes are left. `amounts_only`: of a row its
+    functions for rows read nothing but amounts and the number of Pods: `alloc`, `used`, `nonzero_*`, `pod_*`.
+
+    A plugin that can be told something is an attrs class: its fields are its arguments, checked against their types
+    when a profile is read from a document. Where the arguments have another shape, `arguments` is an attrs class of
+    theirs and `configured` makes a plugin of one.
     """
 
     name: ClassVar[str] = ""
+    arguments: ClassVar[type[Any] | None] = None
     node_local: ClassVar[bool] = False
     reads_pods: ClassVar[bool] = True
     core_shape_only: ClassVar[bool] = False
     even_stays_even: ClassVar[bool] = False
+    amounts_only: ClassVar[bool] = False
+
+    @classmethod
+    def configured(cls, arguments: Any) -> Plugin:
+        """Return a plugin with these `arguments`; `ValueError` says what is wrong with them."""
+        raise NotImplementedError(f"{cls.__name__} declares `arguments` and must say what it makes of them")
 
     def shape_key(self, pod: PodInfo) -> Hashable:
         """Return what of the Pod the plugin reads: Pods with equal keys share its answers.
@@ -166,6 +178,22 @@ class Plugin:
         `PodInfo.core_shape` need not be repeated.
         """
         return (pod.pod.metadata.annotations, pod.pod.metadata.owner_references, pod.pod.spec)
+
+    def fixed_key(self, _pod: PodInfo) -> Hashable:
+        """Return all that a plugin which does not read Pods reads of a Pod; None: do not share its answers.
+
+        Pods of different shapes with equal keys share them. PreScore is then told of all nodes instead of those that
+        are left, and only `normalize` may depend on which are.
+        """
+        return None
+
+    def pods_version(self, _state: CycleState, _pod: PodInfo, _table: NodeTable) -> Hashable:
+        """Return what changes whenever Pods that come or go may change the plugin's answers for a Pod.
+
+        Asked of plugins that read Pods and are not node-local, after they were asked about the Pod for the first time;
+        while it stays equal they are not asked again, unless the feasible nodes changed. None: always ask again.
+        """
+        return None
 
     def events(self) -> tuple[EventHint, ...]:
         """Return the events that may help a Pod which this plugin refused; the default is any event."""

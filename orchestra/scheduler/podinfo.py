@@ -13,7 +13,14 @@ from orchestra.api.selectors import NOTHING, Operator, Requirement, Selector, la
 from orchestra.scheduler.resources import Requests, requests_of
 
 if TYPE_CHECKING:
-    from orchestra.api.core.affinity import NodeSelectorTerm, PodAffinity, PodAffinityTerm, PodAntiAffinity, Toleration
+    from orchestra.api.core.affinity import (
+        NodeSelectorTerm,
+        PodAffinity,
+        PodAffinityTerm,
+        PodAntiAffinity,
+        Toleration,
+        TopologySpreadConstraint,
+    )
 
 DEFAULT_SCHEDULER: Final = "default-scheduler"
 """The name that Pods without `spec.schedulerName` ask for."""
@@ -68,6 +75,19 @@ class SpreadConstraint:
     min_domains: int
     honor_affinity: bool
     honor_taints: bool
+
+
+def spread_constraint(item: TopologySpreadConstraint, selector: Selector) -> SpreadConstraint:
+    """Return a constraint with the selector that it has in the end."""
+    return SpreadConstraint(
+        max_skew=item.max_skew,
+        topology_key=item.topology_key,
+        hard=item.when_unsatisfiable == "DoNotSchedule",
+        selector=selector,
+        min_domains=item.min_domains or 1,
+        honor_affinity=(item.node_affinity_policy or "Honor") == "Honor",
+        honor_taints=(item.node_taints_policy or "Ignore") == "Honor",
+    )
 
 
 class PodInfo:
@@ -177,17 +197,7 @@ class PodInfo:
             )
             if more and not selector.nothing:
                 selector = Selector(selector.requirements + more)
-            found.append(
-                SpreadConstraint(
-                    max_skew=item.max_skew,
-                    topology_key=item.topology_key,
-                    hard=item.when_unsatisfiable == "DoNotSchedule",
-                    selector=selector,
-                    min_domains=item.min_domains or 1,
-                    honor_affinity=(item.node_affinity_policy or "Honor") == "Honor",
-                    honor_taints=(item.node_taints_policy or "Ignore") == "Honor",
-                )
-            )
+            found.append(spread_constraint(item, selector))
         return tuple(found)
 
     @cached_property

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from orchestra.errors import ConfigurationError
+from orchestra.errors import ConfigurationError, PluginError
 from orchestra.scheduler.interface import (
     BindPlugin,
     FilterPlugin,
@@ -38,6 +38,7 @@ from orchestra.scheduler.plugins.nodes import (
 from orchestra.scheduler.plugins.preemption import DefaultPreemption, DynamicResources
 from orchestra.scheduler.plugins.topologyspread import PodTopologySpread
 from orchestra.scheduler.podinfo import DEFAULT_SCHEDULER, PodInfo
+from orchestra.scheduler.points import NAMES, POINTS
 
 DEFAULT_PLUGINS: Final[tuple[Plugin, ...]] = (
     SchedulingGates(),
@@ -58,6 +59,9 @@ DEFAULT_PLUGINS: Final[tuple[Plugin, ...]] = (
 )
 """The plugins of kube-scheduler's default profile that exist here, in its order: filters run, and refuse, in it."""
 
+BUILTIN_PLUGINS: Final[tuple[type[Plugin], ...]] = tuple(type(plugin) for plugin in DEFAULT_PLUGINS)
+"""Every plugin that profiles can name without saying where it is."""
+
 DEFAULT_WEIGHTS: Final[Mapping[str, int]] = {
     "TaintToleration": 3,
     "NodeAffinity": 2,
@@ -69,39 +73,71 @@ DEFAULT_WEIGHTS: Final[Mapping[str, int]] = {
 
 @attrs.frozen(slots=False)
 class Profile:
-    """The plugins for Pods whose `spec.schedulerName` is `name`; a plugin's place is the order of `plugins`."""
+    """The plugins for Pods whose `spec.schedulerName` is `name`; a plugin's place is the order of `plugins`.
+
+    A plugin takes part in every extension point that it has methods for. `points` says otherwise: for an extension
+    point, by its name as in `filter` or `preBind`, the names of the plugins that take part in it, in their order.
+    PreScore and NormalizeScore go with Score.
+    """
 
     name: str = DEFAULT_SCHEDULER
     plugins: tuple[Plugin, ...] = DEFAULT_PLUGINS
     weights: Mapping[str, int] = attrs.field(factory=lambda: dict(DEFAULT_WEIGHTS))
+    points: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
+        self._check_names()
+        self._check_points()
+        for plugin, weight in self.weights.items():
+            if weight < 0:
+                raise ConfigurationError(f"profile {self.name}: the weight of {plugin} is negative")
+
+    def _check_names(self) -> None:
         names = [plugin.name for plugin in self.plugins]
         if not all(names):
             raise ConfigurationError(f"profile {self.name}: every plugin needs a name")
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ConfigurationError(f"profile {self.name}: plugins named twice: {', '.join(twice)}")
+
+    def _check_points(self) -> None:
+        by_name = {plugin.name: plugin for plugin in self.plugins}
+        for point, names in self.points.items():
+            if point not in POINTS:
+                raise ConfigurationError(f"profile {self.name}: no extension point {point!r}: {', '.join(POINTS)}")
+            for name in names:
+                if name not in by_name:
+                    raise ConfigurationError(f"profile {self.name}: {point}: no plugin {name} among the profile's")
+                if not isinstance(by_name[name], POINTS[point]):
+                    raise ConfigurationError(f"profile {self.name}: plugin {name} does not take part in {point}")
         sorters = [plugin.name for plugin in self.having(QueueSortPlugin)]
         if len(sorters) > 1:
             raise ConfigurationError(f"profile {self.name}: only one plugin can sort the queue: {', '.join(sorters)}")
-        for plugin, weight in self.weights.items():
-            if weight < 0:
-                raise ConfigurationError(f"profile {self.name}: the weight of {plugin} is negative")
 
     def without(self, *names: str) -> Profile:
         """Return a profile that lacks the named plugins."""
-        return attrs.evolve(self, plugins=tuple(plugin for plugin in self.plugins if plugin.name not in names))
+        kept = tuple(plugin for plugin in self.plugins if plugin.name not in names)
+        points = {point: tuple(n for n in order if n not in names) for point, order in self.points.items()}
+        return attrs.evolve(self, plugins=kept, points=points)
 
     def with_plugins(self, *plugins: Plugin, weights: Mapping[str, int] | None = None) -> Profile:
         """Return a profile that has these plugins too, in the place of those with the same name or at the end."""
         new = {plugin.name: plugin for plugin in plugins}
         kept = tuple(new.pop(plugin.name, plugin) for plugin in self.plugins)
-        return attrs.evolve(self, plugins=(*kept, *new.values()), weights={**self.weights, **(weights or {})})
+        points = {
+            point: (*order, *(name for name, plugin in new.items() if isinstance(plugin, POINTS[point])))
+            for point, order in self.points.items()
+        }
+        merged = {**self.weights, **(weights or {})}
+        return attrs.evolve(self, plugins=(*kept, *new.values()), weights=merged, points=points)
 
     def having(self, point: Any) -> tuple[Any, ...]:
         """Return the plugins that take part in an extension point, one of the protocols of `interface`."""
-        return tuple(plugin for plugin in self.plugins if isinstance(plugin, point))
+        order = self.points.get(NAMES[point])
+        if order is None:
+            return tuple(plugin for plugin in self.plugins if isinstance(plugin, point))
+        by_name = {plugin.name: plugin for plugin in self.plugins}
+        return tuple(by_name[name] for name in order)
 
     def weight(self, plugin: str) -> int:
         """Return by how much a plugin's scores are multiplied."""
@@ -177,5 +213,16 @@ class Profile:
         return (since_seconds,) if sorter is None else sorter.sort_key(pod, since_seconds)
 
     def shape_of(self, pod: PodInfo) -> Hashable:
-        """Return what the plugins read of a Pod: Pods of equal shape share their answers."""
-        return (pod.core_shape, tuple(plugin.shape_key(pod) for plugin in self._curious))
+        """Return what the plugins read of a Pod: Pods of equal shape share their answers. Raises PluginError."""
+        if not self._curious:
+            return (pod.core_shape, ())
+        return (pod.core_shape, tuple(_shape_key(plugin, pod) for plugin in self._curious))
+
+
+def _shape_key(plugin: Plugin, pod: PodInfo) -> Hashable:
+    try:
+        key = plugin.shape_key(pod)
+        hash(key)
+    except Exception as error:
+        raise PluginError(f"plugin {plugin.name} failed in ShapeKey: {error!r}", plugin=plugin.name) from error
+    return key

@@ -43,11 +43,16 @@ def required_mask(nodes: Nodes, pod: PodInfo) -> Mask:
         mask &= nodes.has_label(key, value)
     terms = pod.required_node_terms
     if terms is not None:
-        anyone = np.zeros(nodes.count, dtype=np.bool_)
-        for term in terms:
-            anyone |= term_mask(nodes, term)
-        mask &= anyone
+        mask &= terms_mask(nodes, terms)
     return mask
+
+
+def terms_mask(nodes: Nodes, terms: Iterable[NodeSelectorTerm]) -> Mask:
+    """Return which nodes match at least one of the terms."""
+    anyone = np.zeros(nodes.count, dtype=np.bool_)
+    for term in terms:
+        anyone |= term_mask(nodes, term)
+    return anyone
 
 
 def tolerated_mask(nodes: Nodes, pod: PodInfo) -> Mask:

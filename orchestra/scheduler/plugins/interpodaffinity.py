@@ -6,13 +6,14 @@ that do not want it near. Preferences of the Pods that run count too, and so doe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import ClassVar, Final
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestra.scheduler.arguments import InterPodAffinityArgs
 from orchestra.scheduler.events import Action, ClusterEvent, EventHint, Resource
 from orchestra.scheduler.interface import (
     MAX_SCORE,
@@ -54,7 +55,15 @@ class InterPodAffinity(Plugin):
 
     name: ClassVar[str] = "InterPodAffinity"
     core_shape_only: ClassVar[bool] = True
+    arguments: ClassVar[type[InterPodAffinityArgs]] = InterPodAffinityArgs
     hard_pod_affinity_weight: int = 1
+    ignore_wishes_of_others: bool = False
+    """Whether a Pod without wishes of its own is placed regardless of what the Pods that run wish."""
+
+    @classmethod
+    def configured(cls, arguments: InterPodAffinityArgs) -> InterPodAffinity:
+        """Return the plugin with a profile's arguments."""
+        return cls(arguments.hard_pod_affinity_weight, arguments.ignore_preferred_terms_of_existing_pods)
 
     def events(self) -> tuple[EventHint, ...]:
         """A Pod comes, goes or changes its labels, or a node comes or gets other labels."""
@@ -70,6 +79,12 @@ class InterPodAffinity(Plugin):
         if any(term.kind in ("required", "anti-required") for term in pod.affinity_terms):
             return None
         return None if any(_live(table.index.matching(pod), "anti-required")) else SKIP
+
+    def pods_version(self, _state: CycleState, pod: PodInfo, table: NodeTable) -> Hashable:
+        """Return, for Pods that no term is about, which terms there are."""
+        if pod.affinity_terms or any(record.rows for record in table.index.matching(pod)):
+            return None
+        return table.index.terms_version
 
     def filter(self, _state: CycleState, pod: PodInfo, nodes: Nodes) -> Rejections:
         """Refuse nodes by the Pod's own affinity, its own anti-affinity, and that of Pods that run, in this order."""
@@ -89,7 +104,8 @@ class InterPodAffinity(Plugin):
     def pre_score(self, state: CycleState, pod: PodInfo, nodes: Nodes, _feasible: Bools) -> Status | None:
         """Add up, by place, what the Pod thinks of the Pods there and they of it; skip when there is nothing."""
         table = nodes.table
-        if not any(term.weight for term in pod.affinity_terms) and not table.index.matching(pod):
+        has_wishes = any(term.weight for term in pod.affinity_terms)
+        if not has_wishes and (self.ignore_wishes_of_others or not table.index.matching(pod)):
             return SKIP
         total = np.zeros(table.size, dtype=np.int64)
         anything = False

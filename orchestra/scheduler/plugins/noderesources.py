@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final
 
 import attrs
 import numpy as np
 
+from orchestra.scheduler.arguments import NodeResourcesBalancedAllocationArgs, NodeResourcesFitArgs
 from orchestra.scheduler.events import Action, ClusterEvent, EventHint, Resource
 from orchestra.scheduler.interface import (
     MAX_SCORE,
@@ -22,16 +23,13 @@ from orchestra.scheduler.interface import (
     Status,
 )
 from orchestra.scheduler.noderow import NodeRow
+from orchestra.scheduler.plugins.scoring import COUNTED_UNASKED, Scoring, is_extended
 from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.resources import CPU, MEMORY, amount
 from orchestra.scheduler.view import Nodes
 
 MAX_KINDS = 30
 """Kinds of resources of one Pod that a code tells apart; further ones are reported as the last of these."""
-
-Strategy = Literal["LeastAllocated", "MostAllocated"]
-Weights = tuple[tuple[str, int], ...]
-DEFAULT_RESOURCES: Weights = ((CPU, 1), (MEMORY, 1))
 
 
 def _bits(position: int) -> tuple[int, int]:
@@ -42,37 +40,66 @@ def _bits(position: int) -> tuple[int, int]:
 
 @attrs.frozen
 class NodeResourcesFit(Plugin):
-    """Refuses nodes without enough free resources; prefers empty ones, or full ones with MostAllocated.
+    """Refuses nodes without enough free resources; prefers empty ones, full ones, or what a curve says.
 
-    Codes are bits: 1 for too many Pods, and two for each resource that the Pod asks for.
+    Codes are bits: 1 for too many Pods, and two for each resource that the Pod asks for. Extended resources that are
+    named in `ignored_resources`, or whose group (what stands before the slash) is in `ignored_groups`, refuse no node.
     """
+
+    arguments: ClassVar[type[NodeResourcesFitArgs]] = NodeResourcesFitArgs
 
     name: ClassVar[str] = "NodeResourcesFit"
     core_shape_only: ClassVar[bool] = True
     node_local: ClassVar[bool] = True
-    strategy: Strategy = "LeastAllocated"
-    resources: Weights = DEFAULT_RESOURCES
+    amounts_only: ClassVar[bool] = True
+    scoring: Scoring = Scoring()
+    ignored_resources: frozenset[str] = frozenset()
+    ignored_groups: frozenset[str] = frozenset()
+
+    @classmethod
+    def configured(cls, arguments: NodeResourcesFitArgs) -> NodeResourcesFit:
+        """Return the plugin with a profile's arguments."""
+        ignored, groups = frozenset(arguments.ignored_resources), frozenset(arguments.ignored_resource_groups)
+        return cls(Scoring.of(arguments.scoring_strategy), ignored, groups)
 
     def events(self) -> tuple[EventHint, ...]:
         """A Pod that goes or shrinks, or a node that comes or grows."""
         return (
             EventHint(Resource.ASSIGNED_POD, Action.DELETE | Action.UPDATE_SCALE_DOWN),
-            EventHint(Resource.NODE, Action.ADD | Action.UPDATE_ALLOCATABLE, _large_enough),
+            EventHint(Resource.NODE, Action.ADD | Action.UPDATE_ALLOCATABLE, self._large_enough),
+        )
+
+    def _wanted(self, pod: PodInfo) -> tuple[tuple[str, int], ...]:
+        amounts = pod.requests.amounts
+        if not self.ignored_resources and not self.ignored_groups:
+            return amounts
+        return tuple((name, value) for name, value in amounts if not self._ignores(name))
+
+    def _ignores(self, name: str) -> bool:
+        if not is_extended(name):
+            return False
+        return name in self.ignored_resources or name.partition("/")[0] in self.ignored_groups
+
+    def _large_enough(self, pod: PodInfo, event: ClusterEvent) -> bool:
+        """Say whether the node that came or grew could hold the Pod if it were empty."""
+        allocatable = event.new.status.allocatable
+        return all(
+            name in allocatable and amount(name, allocatable[name]) >= wanted for name, wanted in self._wanted(pod)
         )
 
     def filter(self, _state: CycleState, pod: PodInfo, nodes: Nodes) -> Rejections:
         """Refuse nodes where a resource or the number of Pods would be exceeded."""
         codes = (nodes.pod_count + 1 > nodes.pod_limit).astype(np.int64)
-        for position, (name, wanted) in enumerate(pod.requests.amounts):
+        for position, (name, wanted) in enumerate(self._wanted(pod)):
             insufficient, too_small = _bits(position)
             alloc = nodes.allocatable(name)
             codes |= np.where(wanted > alloc - nodes.requested(name), insufficient, 0)
             codes |= np.where(wanted > alloc, too_small, 0)
-        return Rejections(codes, _Explain(tuple(name for name, _ in pod.requests.amounts)))
+        return Rejections(codes, _Explain(tuple(name for name, _ in self._wanted(pod))))
 
     def row_filter(self, _state: CycleState, pod: PodInfo) -> Callable[[NodeRow], int]:
         """Do what `filter` does, row by row."""
-        wants = [(name, wanted, *_bits(position)) for position, (name, wanted) in enumerate(pod.requests.amounts)]
+        wants = [(name, wanted, *_bits(position)) for position, (name, wanted) in enumerate(self._wanted(pod))]
 
         def answer(row: NodeRow) -> int:
             code = 1 if row.pod_count >= row.pod_limit else 0
@@ -87,30 +114,24 @@ class NodeResourcesFit(Plugin):
         return answer
 
     def score(self, _state: CycleState, pod: PodInfo, nodes: Nodes) -> Ints:
-        """Rate by the share of each resource that would be free (or taken), weighted."""
+        """Rate by the share of each resource that would be taken, weighted, as the strategy says."""
         total = np.zeros(nodes.count, dtype=np.int64)
         weights = np.zeros(nodes.count, dtype=np.int64)
-        for name, weight in self.resources:
-            asked = _nonzero(pod, name)
-            if not asked and name not in (CPU, MEMORY):
-                continue
+        for name, weight in self.scoring.rated(pod):
             alloc = nodes.allocatable(name)
-            requested = nodes.nonzero_requested(name) + asked
+            requested = nodes.nonzero_requested(name) + _nonzero(pod, name)
             there = alloc > 0
-            part = alloc - requested if self.strategy == "LeastAllocated" else requested
-            share = np.where(requested > alloc, 0, part * MAX_SCORE // np.where(there, alloc, 1))
-            total += np.where(there, share * weight, 0)
-            weights += np.where(there, weight, 0)
-        return total // np.maximum(weights, 1)
+            share = self.scoring.of_columns(requested, np.where(there, alloc, 1))
+            counted = there & (share > 0) if self.scoring.only_positive else there
+            total += np.where(counted, share * weight, 0)
+            weights += np.where(counted, weight, 0)
+        divisor = np.maximum(weights, 1)
+        return (2 * total + divisor) // (2 * divisor) if self.scoring.only_positive else total // divisor
 
     def row_score(self, _state: CycleState, pod: PodInfo) -> Callable[[NodeRow], int]:
         """Do what `score` does, row by row."""
-        least = self.strategy == "LeastAllocated"
-        wants = [
-            (name, weight, asked)
-            for name, weight in self.resources
-            if (asked := _nonzero(pod, name)) or name in (CPU, MEMORY)
-        ]
+        of_row, only_positive = self.scoring.of_row, self.scoring.only_positive
+        wants = [(name, weight, _nonzero(pod, name)) for name, weight in self.scoring.rated(pod)]
 
         def answer(row: NodeRow) -> int:
             total = weights = 0
@@ -125,10 +146,13 @@ class NodeResourcesFit(Plugin):
                     requested = asked + row.nonzero_memory
                 else:
                     requested = asked + row.used[column]
-                weights += weight
-                if requested <= alloc:
-                    total += (alloc - requested if least else requested) * MAX_SCORE // alloc * weight
-            return total // weights if weights else 0
+                share = of_row(requested, alloc)
+                if share > 0 or not only_positive:
+                    total += share * weight
+                    weights += weight
+            if not weights:
+                return 0
+            return (2 * total + weights) // (2 * weights) if only_positive else total // weights
 
         return answer
 
@@ -158,14 +182,6 @@ class _Explain:
         return Rejection(tuple(reasons), resolvable)
 
 
-def _large_enough(pod: PodInfo, event: ClusterEvent) -> bool:
-    """Say whether the node that came or grew could hold the Pod if it were empty."""
-    allocatable = event.new.status.allocatable
-    return all(
-        name in allocatable and amount(name, allocatable[name]) >= wanted for name, wanted in pod.requests.amounts
-    )
-
-
 @attrs.frozen
 class NodeResourcesBalancedAllocation(Plugin):
     """Prefers nodes that the Pod makes more evenly used, evenness being 1 minus the deviation of the used shares.
@@ -174,10 +190,21 @@ class NodeResourcesBalancedAllocation(Plugin):
     With three or more resources a node that lacks some of them is rated by those that it has.
     """
 
+    arguments: ClassVar[type[NodeResourcesBalancedAllocationArgs]] = NodeResourcesBalancedAllocationArgs
     name: ClassVar[str] = "NodeResourcesBalancedAllocation"
     core_shape_only: ClassVar[bool] = True
     node_local: ClassVar[bool] = True
+    amounts_only: ClassVar[bool] = True
     resources: tuple[str, ...] = (CPU, MEMORY)
+
+    @classmethod
+    def configured(cls, arguments: NodeResourcesBalancedAllocationArgs) -> NodeResourcesBalancedAllocation:
+        """Return the plugin with a profile's arguments."""
+        return cls(tuple(each.name for each in arguments.resources))
+
+    def _rated(self, pod: PodInfo) -> list[str]:
+        """Return the resources that count for a Pod: extended ones only where it asks for them."""
+        return [name for name in self.resources if name in COUNTED_UNASKED or pod.requests.get(name)]
 
     def pre_score(self, _state: CycleState, pod: PodInfo, _nodes: Nodes, _feasible: Bools) -> Status | None:
         """Skip Pods that ask for nothing, which would all go to one node."""
@@ -185,14 +212,15 @@ class NodeResourcesBalancedAllocation(Plugin):
 
     def score(self, _state: CycleState, pod: PodInfo, nodes: Nodes) -> Ints:
         """Rate each node by how much more even, or less, the shares would be with the Pod on it."""
-        without = self._evenness(nodes, None)
-        return (_EVEN_BASE + self._evenness(nodes, pod) - without) // 2
+        names = self._rated(pod)
+        without = self._evenness(nodes, [(name, 0) for name in names])
+        return (_EVEN_BASE + self._evenness(nodes, [(name, pod.requests.get(name)) for name in names]) - without) // 2
 
-    def _evenness(self, nodes: Nodes, pod: PodInfo | None) -> Ints:
+    def _evenness(self, nodes: Nodes, asked: list[tuple[str, int]]) -> Ints:
         shares, there = [], []
-        for name in self.resources:
+        for name, more in asked:
             alloc = nodes.allocatable(name)
-            requested = nodes.requested(name) + pod.requests.get(name) if pod is not None else nodes.requested(name)
+            requested = nodes.requested(name) + more
             there.append(alloc > 0)
             shares.append(np.minimum(requested / np.where(alloc > 0, alloc, 1), 1.0))
         if len(shares) == 2:
@@ -209,7 +237,7 @@ class NodeResourcesBalancedAllocation(Plugin):
 
     def row_score(self, _state: CycleState, pod: PodInfo) -> Callable[[NodeRow], int]:
         """Do what `score` does, row by row."""
-        wants = [(name, pod.requests.get(name)) for name in self.resources]
+        wants = [(name, pod.requests.get(name)) for name in self._rated(pod)]
 
         def answer(row: NodeRow) -> int:
             with_pod, without = [], []

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import ClassVar, Final
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestra.api.core.affinity import NodeSelectorTerm
 from orchestra.api.core.node import Taint
 from orchestra.api.rules.taints import untolerated
+from orchestra.scheduler.arguments import NodeAffinityArgs
 from orchestra.scheduler.events import Action, ClusterEvent, EventHint, Resource
 from orchestra.scheduler.interface import (
     MAX_SCORE,
@@ -30,7 +32,7 @@ from orchestra.scheduler.interface import (
 from orchestra.scheduler.noderow import NodeRow
 from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import ALL_ADDRESSES, PodInfo
-from orchestra.scheduler.selecting import required_mask, term_mask, tolerated_mask
+from orchestra.scheduler.selecting import required_mask, term_mask, terms_mask, tolerated_mask
 from orchestra.scheduler.view import Nodes
 
 UNSCHEDULABLE_TAINT: Final = Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule")
@@ -78,6 +80,10 @@ class NodeName(_OfNodeAlone):
         passes = nodes.among(() if row is None else (row.index,))
         return refuse_where(passes, "node(s) didn't match the requested node name")
 
+    def fixed_key(self, pod: PodInfo) -> Hashable:
+        """Return the node's name."""
+        return pod.pod.spec.node_name or ""
+
     def events(self) -> tuple[EventHint, ...]:
         """The node may come."""
         return (EventHint(Resource.NODE, Action.ADD, lambda pod, e: e.new.metadata.name == pod.pod.spec.node_name),)
@@ -96,6 +102,10 @@ class NodeUnschedulable(_OfNodeAlone):
         if not passes.all() and untolerated((UNSCHEDULABLE_TAINT,), pod.tolerations) is None:
             passes = np.ones(nodes.count, dtype=np.bool_)
         return refuse_where(passes, "node(s) were unschedulable")
+
+    def fixed_key(self, pod: PodInfo) -> Hashable:
+        """Return the tolerations."""
+        return pod.tolerations
 
     def events(self) -> tuple[EventHint, ...]:
         """A node that comes, or takes Pods again."""
@@ -127,6 +137,10 @@ class TaintToleration(_OfNodeAlone):
         """The fewer the better."""
         return scaled_to_maximum(scores, reverse=True)
 
+    def fixed_key(self, pod: PodInfo) -> Hashable:
+        """Return the tolerations."""
+        return pod.tolerations
+
     def events(self) -> tuple[EventHint, ...]:
         """A node whose taints the Pod tolerates."""
         return (
@@ -139,16 +153,45 @@ def _taints_tolerated(pod: PodInfo, event: ClusterEvent) -> bool:
     return untolerated(event.new.spec.taints, pod.tolerations) is None
 
 
+_NOT_ENFORCED: Final = 1
+_NOT_WANTED: Final = 2
+_NODE_AFFINITY: Final = ByCode(
+    (
+        Rejection(("node(s) didn't match scheduler-enforced node affinity",), resolvable=False),
+        Rejection(("node(s) didn't match Pod's node affinity/selector",), resolvable=False),
+    )
+)
+
+
 @attrs.frozen
 class NodeAffinity(_OfNodeAlone):
-    """Refuses nodes that nodeSelector and required node affinity rule out; prefers those that the Pod wishes for."""
+    """Refuses nodes that nodeSelector and required node affinity rule out; prefers those that the Pod wishes for.
 
+    `added_terms` and `added_wishes` are the profile's: they hold for every Pod, beside its own.
+    """
+
+    arguments: ClassVar[type[NodeAffinityArgs]] = NodeAffinityArgs
     name: ClassVar[str] = "NodeAffinity"
     core_shape_only: ClassVar[bool] = True
+    added_terms: tuple[NodeSelectorTerm, ...] | None = None
+    added_wishes: tuple[tuple[int, NodeSelectorTerm], ...] = ()
+
+    @classmethod
+    def configured(cls, arguments: NodeAffinityArgs) -> NodeAffinity:
+        """Return the plugin with a profile's arguments."""
+        added = arguments.added_affinity
+        if added is None:
+            return cls()
+        required = added.required_during_scheduling_ignored_during_execution
+        wishes = added.preferred_during_scheduling_ignored_during_execution
+        return cls(
+            None if required is None else required.node_selector_terms,
+            tuple((wish.weight, wish.preference) for wish in wishes if wish.weight),
+        )
 
     def pre_filter(self, _state: CycleState, pod: PodInfo, _table: NodeTable) -> PreFilterResult:
         """Skip Pods without requirements; narrow the nodes when every term gives names."""
-        if not pod.pod.spec.node_selector and pod.required_node_terms is None:
+        if not pod.pod.spec.node_selector and pod.required_node_terms is None and self.added_terms is None:
             return SKIP
         names = pod.node_names
         if names is None:
@@ -156,23 +199,31 @@ class NodeAffinity(_OfNodeAlone):
         return OnlyNodes(names) if names else unschedulable("pod affinity terms conflict", resolvable=False)
 
     def filter(self, _state: CycleState, pod: PodInfo, nodes: Nodes) -> Rejections:
-        """Refuse nodes that do not match."""
-        return refuse_where(required_mask(nodes, pod), "node(s) didn't match Pod's node affinity/selector")
+        """Refuse nodes that do not match what the profile adds, or what the Pod requires."""
+        codes = np.where(required_mask(nodes, pod), 0, _NOT_WANTED)
+        if self.added_terms is not None:
+            codes = np.where(terms_mask(nodes, self.added_terms), codes, _NOT_ENFORCED)
+        return Rejections(codes.astype(np.int64), _NODE_AFFINITY)
 
     def pre_score(self, _state: CycleState, pod: PodInfo, _nodes: Nodes, _feasible: Bools) -> Status | None:
         """Skip Pods without wishes."""
-        return None if pod.preferred_node_terms else SKIP
+        return None if pod.preferred_node_terms or self.added_wishes else SKIP
 
     def score(self, _state: CycleState, pod: PodInfo, nodes: Nodes) -> Ints:
         """Add up the weights of the wishes that a node fulfils."""
         total = np.zeros(nodes.count, dtype=np.int64)
-        for weight, term in pod.preferred_node_terms:
+        for weight, term in (*self.added_wishes, *pod.preferred_node_terms):
             total += np.where(term_mask(nodes, term), weight, 0)
         return total
 
     def normalize(self, _state: CycleState, _pod: PodInfo, scores: Ints, _rows: NDArray[np.int64]) -> Ints:
         """The more the better."""
         return scaled_to_maximum(scores)
+
+    def fixed_key(self, pod: PodInfo) -> Hashable:
+        """Return the selector and the terms."""
+        affinity = pod.pod.spec.affinity
+        return pod.pod.spec.node_selector, None if affinity is None else affinity.node_affinity
 
     def events(self) -> tuple[EventHint, ...]:
         """A node that comes, or gets other labels."""
@@ -241,6 +292,10 @@ class ImageLocality(Plugin):
     name: ClassVar[str] = "ImageLocality"
     core_shape_only: ClassVar[bool] = True
     reads_pods: ClassVar[bool] = False
+
+    def fixed_key(self, pod: PodInfo) -> Hashable:
+        """Return the images."""
+        return pod.images
 
     def score(self, _state: CycleState, pod: PodInfo, nodes: Nodes) -> Ints:
         """Rate between the thresholds of a small image and of large ones."""

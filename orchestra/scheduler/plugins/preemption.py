@@ -7,13 +7,14 @@ and those that a PodDisruptionBudget protects first. Among the nodes the one who
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from datetime import UTC, datetime
 from typing import ClassVar, Final
 from zlib import crc32
 
 import attrs
 
+from orchestra.scheduler.arguments import DefaultPreemptionArgs
 from orchestra.scheduler.budgets import DisruptionBudget
 from orchestra.scheduler.diagnosis import Diagnosis
 from orchestra.scheduler.interface import (
@@ -28,10 +29,6 @@ from orchestra.scheduler.interface import (
 from orchestra.scheduler.noderow import NodeRow
 from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import PodInfo
-
-MIN_CANDIDATES: Final = 100
-CANDIDATES_PERCENT: Final = 10
-"""So many nodes are tried at most, a tenth of those where evicting can help but not fewer than MIN_CANDIDATES."""
 
 NO_VICTIMS: Final = "No preemption victims found for incoming pod"
 NOT_HELPFUL: Final = "Preemption is not helpful for scheduling"
@@ -71,8 +68,16 @@ def _importance(pod: PodInfo) -> tuple[int, datetime]:
 class DefaultPreemption(Plugin):
     """Chooses Pods of lower priority whose eviction lets the Pod run."""
 
+    arguments: ClassVar[type[DefaultPreemptionArgs]] = DefaultPreemptionArgs
     name: ClassVar[str] = "DefaultPreemption"
     core_shape_only: ClassVar[bool] = True
+    candidates: DefaultPreemptionArgs = DefaultPreemptionArgs()
+    """How many of the nodes where evicting can help are tried at most."""
+
+    @classmethod
+    def configured(cls, arguments: DefaultPreemptionArgs) -> DefaultPreemption:
+        """Return the plugin with a profile's arguments."""
+        return cls(arguments)
 
     def post_filter(self, pod: PodInfo, table: NodeTable, diagnosis: Diagnosis, check: Check) -> PostFilterResult:
         """Return the best node with its victims, or why there is none."""
@@ -85,7 +90,9 @@ class DefaultPreemption(Plugin):
             for row in range(len(diagnosis.names))
             if diagnosis.active[row] and _can_help(diagnosis, row)
         ]
-        limit = max(MIN_CANDIDATES, len(helpful) * CANDIDATES_PERCENT // 100)
+        told = self.candidates
+        share = len(helpful) * told.min_candidate_nodes_percentage // 100
+        limit = max(told.min_candidate_nodes_absolute, share)
         start = crc32(pod.uid.encode()) % len(helpful) if len(helpful) > limit else 0
         candidates: list[_Candidate] = []
         reasons: dict[str, int] = {}
@@ -194,6 +201,10 @@ class DynamicResources(Plugin):
     def shape_key(self, pod: PodInfo) -> object:
         """Claims are in no shape otherwise."""
         return pod.pod.spec.resource_claims or None
+
+    def fixed_key(self, pod: PodInfo) -> Hashable:
+        """Return the claims."""
+        return pod.pod.spec.resource_claims
 
     def pre_filter(self, _state: CycleState, pod: PodInfo, _table: NodeTable) -> PreFilterResult:
         """Refuse Pods with claims."""

@@ -7,13 +7,16 @@ make its domain hold more than `maxSkew` matching Pods above the emptiest domain
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from typing import ClassVar, Final
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestra.api.core.affinity import TopologySpreadConstraint
 from orchestra.api.selectors import EVERYTHING, Selector, selector_from_labels
+from orchestra.scheduler.arguments import PodTopologySpreadArgs
 from orchestra.scheduler.events import Action, ClusterEvent, EventHint, Resource
 from orchestra.scheduler.interface import (
     MAX_SCORE,
@@ -29,7 +32,8 @@ from orchestra.scheduler.interface import (
     Status,
 )
 from orchestra.scheduler.nodetable import NodeTable
-from orchestra.scheduler.podinfo import PodInfo, PodTerm, SpreadConstraint
+from orchestra.scheduler.podindex import Tally
+from orchestra.scheduler.podinfo import PodInfo, PodTerm, SpreadConstraint, spread_constraint
 from orchestra.scheduler.selecting import required_mask, tolerated_mask
 from orchestra.scheduler.view import Nodes
 
@@ -44,15 +48,11 @@ _REJECTIONS: Final = ByCode(
 )
 
 
-@attrs.frozen
-class DefaultConstraint:
-    """A soft constraint for Pods that bring none of their own."""
-
-    topology_key: str
-    max_skew: int
-
-
-SYSTEM_DEFAULTS: Final = (DefaultConstraint(HOSTNAME, 3), DefaultConstraint(ZONE, 5))
+SYSTEM_DEFAULTS: Final = (
+    TopologySpreadConstraint(max_skew=3, topology_key=HOSTNAME, when_unsatisfiable="ScheduleAnyway"),
+    TopologySpreadConstraint(max_skew=5, topology_key=ZONE, when_unsatisfiable="ScheduleAnyway"),
+)
+"""The constraints of Pods that bring none of their own."""
 
 
 def default_selector(table: NodeTable, pod: PodInfo) -> Selector:
@@ -91,28 +91,41 @@ class _ScoreState:
 class PodTopologySpread(Plugin):
     """Keeps Pods that a selector matches evenly spread over the values of a node label."""
 
+    arguments: ClassVar[type[PodTopologySpreadArgs]] = PodTopologySpreadArgs
     name: ClassVar[str] = "PodTopologySpread"
     core_shape_only: ClassVar[bool] = True
-    defaults: tuple[DefaultConstraint, ...] = SYSTEM_DEFAULTS
+    defaults: tuple[TopologySpreadConstraint, ...] = SYSTEM_DEFAULTS
     system_defaults: bool = True
     """Whether `defaults` are the system's, which put up with nodes that lack a label."""
+
+    @classmethod
+    def configured(cls, arguments: PodTopologySpreadArgs) -> PodTopologySpread:
+        """Return the plugin with a profile's arguments."""
+        if arguments.defaulting_type == "System":
+            return cls()
+        return cls(arguments.default_constraints, system_defaults=False)
 
     def events(self) -> tuple[EventHint, ...]:
         """A matching Pod comes, goes or changes, or a node whose labels or taints make a difference."""
         pods = Action.ADD | Action.DELETE | Action.UPDATE_LABEL
         return (
-            EventHint(Resource.ASSIGNED_POD, pods, _about_same_pods),
+            EventHint(Resource.ASSIGNED_POD, pods, self._about_same_pods),
             EventHint(Resource.NODE, Action.ADD | Action.DELETE | Action.UPDATE_LABEL | Action.UPDATE_TAINT),
         )
 
-    def pre_filter(self, _state: CycleState, pod: PodInfo, _table: NodeTable) -> PreFilterResult:
+    def pre_filter(self, _state: CycleState, pod: PodInfo, table: NodeTable) -> PreFilterResult:
         """Skip Pods without hard constraints."""
-        return None if any(c.hard for c in pod.spread_constraints) else SKIP
+        return None if self._constraints(pod, table, hard=True) else SKIP
+
+    def pods_version(self, _state: CycleState, pod: PodInfo, table: NodeTable) -> Hashable:
+        """Return how often the Pods that the constraints count have changed."""
+        constraints = (*self._constraints(pod, table, hard=True), *self._constraints(pod, table, hard=False))
+        return tuple([_tally(table, pod, each).version for each in constraints if not each.selector.empty])
 
     def filter(self, _state: CycleState, pod: PodInfo, nodes: Nodes) -> Rejections:
         """Refuse nodes that lack a label or whose domain is too full; the first broken constraint is the reason."""
         table = nodes.table
-        hard = [c for c in pod.spread_constraints if c.hard]
+        hard = self._constraints(pod, table, hard=True)
         everywhere = Nodes(table)
         labelled = _with_labels(everywhere, hard)
         masks = _Policies(everywhere, pod)
@@ -136,23 +149,32 @@ class PodTopologySpread(Plugin):
         codes = codes if nodes.rows is None else codes[nodes.rows]
         return Rejections(codes, _REJECTIONS)
 
-    def _soft_constraints(self, pod: PodInfo, table: NodeTable) -> tuple[SpreadConstraint, ...]:
+    def _constraints(self, pod: PodInfo, table: NodeTable, *, hard: bool) -> tuple[SpreadConstraint, ...]:
+        """Return a Pod's own constraints, or the default ones when it has none."""
         if pod.pod.spec.topology_spread_constraints:
-            return tuple(c for c in pod.spread_constraints if not c.hard)
-        if not self.defaults:
+            return tuple(c for c in pod.spread_constraints if c.hard == hard)
+        defaults = [d for d in self.defaults if (d.when_unsatisfiable == "DoNotSchedule") == hard]
+        if not defaults:
             return ()
         selector = default_selector(table, pod)
         if selector == EVERYTHING:
             return ()
-        return tuple(
-            SpreadConstraint(d.max_skew, d.topology_key, False, selector, 1, honor_affinity=True, honor_taints=False)
-            for d in self.defaults
-        )
+        return tuple(spread_constraint(each, selector) for each in defaults)
+
+    def _about_same_pods(self, pod: PodInfo, event: ClusterEvent) -> bool:
+        if not pod.pod.spec.topology_spread_constraints:
+            return True  # it was refused by a default constraint, whose selector is not at hand
+        for other in (event.old, event.new):
+            if other is None or other.metadata.namespace != pod.namespace:
+                continue
+            if any(c.hard and c.selector.matches(other.metadata.labels) for c in pod.spread_constraints):
+                return True
+        return False
 
     def pre_score(self, state: CycleState, pod: PodInfo, nodes: Nodes, feasible: Bools) -> Status | None:
         """Count matching Pods per domain; skip Pods without soft constraints."""
         table = nodes.table
-        constraints = self._soft_constraints(pod, table)
+        constraints = self._constraints(pod, table, hard=False)
         if not constraints:
             return SKIP
         everywhere = Nodes(table)
@@ -224,7 +246,7 @@ class _Policies:
         return mask
 
 
-def _with_labels(nodes: Nodes, constraints: tuple[SpreadConstraint, ...] | list[SpreadConstraint]) -> Bools:
+def _with_labels(nodes: Nodes, constraints: tuple[SpreadConstraint, ...]) -> Bools:
     mask = np.ones(nodes.count, dtype=np.bool_)
     for constraint in constraints:
         mask &= nodes.has_label(constraint.topology_key)
@@ -238,14 +260,9 @@ def _matching(table: NodeTable, pod: PodInfo, constraint: SpreadConstraint) -> N
     """
     if constraint.selector.empty:
         return np.zeros(table.size, dtype=np.int32)
+    return _tally(table, pod, constraint).counts[: table.size]
+
+
+def _tally(table: NodeTable, pod: PodInfo, constraint: SpreadConstraint) -> Tally:
     term = PodTerm(frozenset((pod.namespace,)), constraint.selector)
-    return table.index.tally(term, skip_terminating=True).counts[: table.size]
-
-
-def _about_same_pods(pod: PodInfo, event: ClusterEvent) -> bool:
-    for other in (event.old, event.new):
-        if other is None or other.metadata.namespace != pod.namespace:
-            continue
-        if any(c.hard and c.selector.matches(other.metadata.labels) for c in pod.spread_constraints):
-            return True
-    return False
+    return table.index.tally(term, skip_terminating=True)
