@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 import anyio
+import attrs
 from anyio.abc import TaskStatus
 
 from orchestra._stop import cancel_at
@@ -20,11 +21,28 @@ LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 AT_ONCE_STATUS: Final = 130
 
 
-async def serve(part: AbstractAsyncContextManager[Any], ready: Callable[[], Awaitable[int]], terminal: Terminal) -> int:
+@attrs.frozen
+class Words:
+    """What is said when the first signal comes, and when the second one does."""
+
+    stopping: str = "stopping: containers have their grace period; interrupt again to stop at once"
+    at_once: str = "stopped at once: containers that still run are found again by the next start"
+
+
+_WORDS = Words()
+
+
+async def serve(
+    part: AbstractAsyncContextManager[Any],
+    ready: Callable[[], Awaitable[int]],
+    terminal: Terminal,
+    *,
+    words: Words = _WORDS,
+) -> int:
     """Keep `part` open until a signal; `ready` is called when it is up, and what it returns is the exit status."""
     async with anyio.create_task_group() as tasks:
         stop, status = anyio.Event(), 0
-        await tasks.start(_listen, stop, terminal)
+        await tasks.start(_listen, stop, terminal, words)
         with anyio.CancelScope() as running:
             tasks.start_soon(cancel_at, stop, running)
             async with part:  # its stop is orderly although it comes as a cancellation
@@ -37,17 +55,17 @@ async def serve(part: AbstractAsyncContextManager[Any], ready: Callable[[], Awai
     return status
 
 
-async def _listen(stop: anyio.Event, terminal: Terminal, *, task_status: TaskStatus[None]) -> None:
+async def _listen(stop: anyio.Event, terminal: Terminal, words: Words, *, task_status: TaskStatus[None]) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         task_status.started()
         async for _ in signals:
             if stop.is_set():
                 # The stop that is under way is shielded from cancellation, so there is no gentler way to end it.
-                terminal.warn("stopped at once: containers that still run are found again by the next start")
+                terminal.warn(words.at_once)
                 terminal.flush()
                 os._exit(AT_ONCE_STATUS)
             stop.set()
-            terminal.say("stopping: containers have their grace period; interrupt again to stop at once")
+            terminal.say(words.stopping)
             terminal.flush()
 
 

@@ -18,8 +18,9 @@ from orchestra.cli.stores import StorePlace
 from orchestra.cli.terminal import Terminal
 from orchestra.cli.verb import guarded
 from orchestra.errors import CommitFailed
-from orchestra.store import MemoryStore, Range, SQLiteStore, Txn, snapshot, sqlite_log
+from orchestra.store import MemoryStore, Range, SQLiteStore, Txn, snapshot
 from orchestra.store.file_lock import FileLock
+from orchestra.store.sqlite_log import SQLiteLog
 
 KEYS = 20
 
@@ -245,10 +246,10 @@ async def test_a_full_disk_leaves_no_half_snapshot(shell: Shell, monkeypatch: py
 async def test_a_full_disk_leaves_no_half_store(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     await shell.snapshot()
 
-    def full(*_arguments: object) -> None:
+    async def full(*_: object) -> None:
         raise CommitFailed("database or disk is full")
 
-    monkeypatch.setattr(sqlite_log.SQLiteLog, "_append", full)
+    monkeypatch.setattr(SQLiteLog, "append", full)
     assert await shell.restore(shell.folder / "new") == 1
     assert shell.err == "error: database or disk is full\n"
     monkeypatch.undo()

@@ -48,17 +48,38 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def signalled(arguments: list[str], begun: Callable[[], bool], number: signal.Signals, cwd: Path) -> tuple[int, str]:
+def signalled(arguments: list[str], begun: Callable[[int], bool], number: signal.Signals, cwd: Path) -> tuple[int, str]:
     """Run a command, and signal it as soon as it has begun its work; return its status and what it complained of."""
     with subprocess.Popen(
         command(*arguments), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         until = time.monotonic() + TIMEOUT
-        while not begun() and process.poll() is None and time.monotonic() < until:
+        while not begun(process.pid) and process.poll() is None and time.monotonic() < until:
             os.sched_yield()
         process.send_signal(number)
         _, err = process.communicate(timeout=TIMEOUT)
     return process.returncode, err
+
+
+def writes_below(pid: int, folder: Path) -> bool:
+    """Whether the process has a file below `folder` open, even one without a name."""
+    try:
+        return any(os.readlink(fd).startswith(f"{folder}/") for fd in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return False  # it was closed meanwhile, or the process has ended
+
+
+def limited(*arguments: str, cwd: Path, size_bytes: int) -> subprocess.CompletedProcess[str]:
+    """Run a command that can write no file beyond a size."""
+    program = (
+        "import resource, runpy, sys\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size_bytes}, {size_bytes}))\n"
+        f"sys.argv = ['orchestra', *{['store', *arguments]!r}]\n"
+        "runpy.run_module('orchestra.cli.main', run_name='__main__')"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program], cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT, check=False
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
@@ -66,7 +87,8 @@ async def test_an_interrupted_restore_leaves_nothing_and_can_be_repeated(
     folder: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     target, hidden = tmp_path / "data" / "cluster.db", tmp_path / "data" / ".cluster.db.restoring"
-    status, err = signalled(["restore", str(folder / "whole"), "--data-dir", "data"], hidden.exists, number, tmp_path)
+    arguments = ["restore", str(folder / "whole"), "--data-dir", "data"]
+    status, err = signalled(arguments, lambda _: hidden.exists(), number, tmp_path)
     if number == signal.SIGKILL:
         assert status == -number
     else:
@@ -87,13 +109,30 @@ async def test_an_interrupted_snapshot_is_whole_or_not_there(
 ) -> None:
     backup = tmp_path / "backup"
     arguments = ["snapshot", str(backup), "--data-dir", str(folder / "data")]
-    status, _ = signalled(arguments, lambda: any(tmp_path.iterdir()), number, tmp_path)
+    status, _ = signalled(arguments, lambda pid: writes_below(pid, tmp_path), number, tmp_path)
     assert status == (-number if number == signal.SIGKILL else 128 + number)
     if backup.exists():
         assert backup.read_bytes() == (folder / "whole").read_bytes()
+    assert list(tmp_path.iterdir()) in ([], [backup])
     done = run("snapshot", "again", "--data-dir", str(folder / "data"), cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "again").read_bytes() == (folder / "whole").read_bytes()
+
+
+def test_a_snapshot_for_which_there_is_no_room_is_not_there(folder: Path, tmp_path: Path) -> None:
+    done = limited("snapshot", "backup", "--data-dir", str(folder / "data"), cwd=tmp_path, size_bytes=1_000_000)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "error: backup: File too large\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size_bytes", [10_000, 1_000_000, 3_500_000])
+def test_a_restore_for_which_there_is_no_room_leaves_no_store(folder: Path, tmp_path: Path, size_bytes: int) -> None:
+    done = limited("restore", str(folder / "whole"), "--data-dir", "data", cwd=tmp_path, size_bytes=size_bytes)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ")
+    assert "data/" in done.stderr
+    assert [place.name for place in (tmp_path / "data").iterdir()] == ["cluster.db.lock"]
+    assert run("restore", str(folder / "whole"), "--data-dir", "data", cwd=tmp_path).returncode == 0
 
 
 def test_a_second_interrupt_leaves_at_once() -> None:

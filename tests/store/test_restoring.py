@@ -1,19 +1,20 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import anyio
 import pytest
 
-from orchestra.errors import CommitFailed, StoreError, StoreLocked
-from orchestra.store import FROM_KEY, MemoryStore, Range, SQLiteStore, restore_snapshot, restoring
+from orchestra.errors import CommitFailed, CorruptStore, StoreError, StoreLocked
+from orchestra.store import FROM_KEY, MemoryStore, Range, SQLiteStore, restore_snapshot
 from orchestra.store.file_lock import FileLock
+from orchestra.store.sqlite_log import SQLiteLog
 
 KEYS = 3_000
 CHILD = """
@@ -66,21 +67,18 @@ async def test_a_restore_that_is_killed_leaves_a_whole_store_or_none_and_can_be_
 async def test_a_restore_that_is_cancelled_leaves_nothing(
     tmp_path: Path, snapshot: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reached, go_on = threading.Event(), threading.Event()
-    append = restoring.SQLiteLog._append
+    reached = anyio.Event()
 
-    def slowly(*arguments: object) -> None:
+    async def slowly(*_: object) -> None:
         reached.set()
-        assert go_on.wait(20)
-        append(*arguments)  # type: ignore[arg-type]
+        await anyio.sleep_forever()
 
-    monkeypatch.setattr(restoring.SQLiteLog, "_append", slowly)
+    monkeypatch.setattr(SQLiteLog, "append", slowly)
     target = tmp_path / "data" / "cluster.db"
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(restore_snapshot, snapshot, target)
-        await anyio.to_thread.run_sync(reached.wait, 20)
+        await reached.wait()
         tasks.cancel_scope.cancel()
-        go_on.set()
     assert left(target.parent) == []
     monkeypatch.undo()
     await restore_snapshot(snapshot, target)
@@ -117,13 +115,13 @@ async def test_a_restored_file_is_for_its_owner_only(tmp_path: Path, snapshot: P
 async def test_a_file_that_sqlite_could_not_complete_does_not_appear(
     tmp_path: Path, snapshot: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    close = restoring.SQLiteLog._close
+    close = SQLiteLog.close
 
-    def with_a_log_left(self: restoring.SQLiteLog) -> None:
-        close(self)
+    async def with_a_log_left(self: SQLiteLog) -> None:
+        await close(self)
         self.path.with_name("cluster.db-wal").write_bytes(b"frames")
 
-    monkeypatch.setattr(restoring.SQLiteLog, "_close", with_a_log_left)
+    monkeypatch.setattr(SQLiteLog, "close", with_a_log_left)
     with pytest.raises(CommitFailed, match="no room"):
         await restore_snapshot(snapshot, tmp_path / "data" / "cluster.db")
     assert left(tmp_path / "data") == []
@@ -136,3 +134,31 @@ async def test_the_revision_is_raised_by_some_but_not_beyond_what_a_file_can_num
     with pytest.raises(StoreError, match="revision"):
         await restore_snapshot(snapshot, tmp_path / "cluster.db", raise_revision=by)
     assert not os.path.lexists(tmp_path / "cluster.db")
+
+
+async def test_a_snapshot_of_a_newer_format_is_told_from_a_damaged_one(tmp_path: Path, snapshot: Path) -> None:
+    snapshot.write_bytes(snapshot.read_bytes().replace(b"snapshot 1\n", b"snapshot 2\n", 1))
+    with pytest.raises(StoreError, match="is a snapshot of format 2; this program knows only 1") as caught:
+        await restore_snapshot(snapshot, tmp_path / "cluster.db")
+    assert not isinstance(caught.value, CorruptStore)
+
+
+async def test_a_snapshot_is_written_where_every_file_needs_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = os.open
+
+    def without_nameless_files(path: str, flags: int, mode: int = 0o777, **more: int) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        return really(path, flags, mode, **more)
+
+    monkeypatch.setattr(os, "open", without_nameless_files)
+    async with MemoryStore() as store:
+        await store.put(b"k", b"v")
+        await store.snapshot(tmp_path / "backup")
+        with pytest.raises(IsADirectoryError):
+            await store.snapshot(tmp_path)
+    assert os.listdir(tmp_path) == ["backup"]
+    assert (tmp_path / "backup").stat().st_mode & 0o777 == 0o600
+    await restore_snapshot(tmp_path / "backup", tmp_path / "cluster.db")
