@@ -11,16 +11,52 @@ from typing import TYPE_CHECKING
 from orchestra._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from orchestra.testing.linearizability import Model, Operation, SearchTooLarge, Verdict, linearize
     from orchestra.testing.plane_harness import PlaneHarness
+    from orchestra.testing.store_history import Compact, History, Received, Revoke, Violation, WatchRecord
+    from orchestra.testing.store_history_check import check_history
+    from orchestra.testing.store_values import KeyValues
     from orchestra.testing.virtual_time import SimulationError, VirtualClock, VirtualTimeLoop, run_virtual
 
 _EXPORTS = {
+    "Compact": ".store_history",
+    "History": ".store_history",
+    "KeyValues": ".store_values",
+    "Model": ".linearizability",
+    "Operation": ".linearizability",
     "PlaneHarness": ".plane_harness",
+    "Received": ".store_history",
+    "Revoke": ".store_history",
+    "SearchTooLarge": ".linearizability",
     "SimulationError": ".virtual_time",
+    "Verdict": ".linearizability",
+    "Violation": ".store_history",
     "VirtualClock": ".virtual_time",
     "VirtualTimeLoop": ".virtual_time",
+    "WatchRecord": ".store_history",
+    "check_history": ".store_history_check",
+    "linearize": ".linearizability",
     "run_virtual": ".virtual_time",
 }
 
-__all__ = ["PlaneHarness", "SimulationError", "VirtualClock", "VirtualTimeLoop", "run_virtual"]
+__all__ = [
+    "Compact",
+    "History",
+    "KeyValues",
+    "Model",
+    "Operation",
+    "PlaneHarness",
+    "Received",
+    "Revoke",
+    "SearchTooLarge",
+    "SimulationError",
+    "Verdict",
+    "Violation",
+    "VirtualClock",
+    "VirtualTimeLoop",
+    "WatchRecord",
+    "check_history",
+    "linearize",
+    "run_virtual",
+]
 __getattr__ = lazy_exports(__name__, _EXPORTS)
