@@ -61,10 +61,29 @@ class NodeRefusal(Struct):
 
 
 @frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
+class Change(Struct):
+    """One change that would make a plugin accept a node; `text` says it, `action` and the rest say it to programs.
+
+    Resource: `amount` more of `resource` free on the node; `pods` is the number of Pods that it may have. Tolerate: a
+    toleration for `taint`. Label: a node label as the requirement `label` wants it. Uncordon: the node takes Pods again.
+    Port: the host port `port` free. Other: what `text` says, which need not be enough.
+    """
+
+    action: str = ""
+    plugin: str = ""
+    text: str = ""
+    resource: str = omit_empty()
+    amount: str = omit_empty()
+    taint: str = omit_empty()
+    label: str = omit_empty()
+    port: str = omit_empty()
+
+
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class Advice(Struct):
     """Changes of Pod or cluster that, all made, let the Pod run on any of `count` nodes, some named in `nodes`."""
 
-    changes: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
     count: int = 0
     nodes: tuple[str, ...] = ()
 

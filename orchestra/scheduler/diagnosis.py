@@ -5,12 +5,15 @@ A diagnosis is arrays while it is cheap to keep them and words when somebody ask
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Final
 
 import attrs
+import numpy as np
+from numpy.typing import NDArray
 
+from orchestra.api.diagnosis import Advice, PluginScore
 from orchestra.scheduler.interface import Bools, Ints, Rejection, Rejections
 
 NOT_EVALUATED: Final = "node(s) didn't satisfy plugin(s) [{}]"
@@ -26,6 +29,13 @@ class ScorePart:
     raw: Ints = attrs.field(eq=False)
     normalized: Ints = attrs.field(eq=False)
 
+    def score(self, index: int) -> PluginScore:
+        """Return what it said of the feasible node at a position."""
+        raw, normalized = int(self.raw[index]), int(self.normalized[index])
+        return PluginScore(
+            plugin=self.plugin, weight=self.weight, raw=raw, normalized=normalized, weighted=normalized * self.weight
+        )
+
 
 @attrs.frozen(eq=False)
 class FilterPart:
@@ -35,13 +45,54 @@ class FilterPart:
     rejections: Rejections
 
 
+@attrs.frozen(eq=False)
+class Refused:
+    """Nodes that one plugin refused for the same reasons; they stand at `rows`."""
+
+    plugin: str
+    rejection: Rejection
+    rows: NDArray[np.intp]
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return len(self.rows)
+
+
+def refused_nodes(
+    filters: Iterable[tuple[str, Rejections | None]],
+    first_refusal: Ints,
+    active: Bools,
+    considered: Bools | None,
+    left_out: tuple[str, ...],
+) -> tuple[Refused, ...]:
+    """Return the refused nodes, by the plugin that refused them first and its reasons; see `Diagnosis`."""
+    found: list[Refused] = []
+    if considered is not None:
+        left = np.flatnonzero(active & ~considered)
+        if len(left):
+            reason = NOT_EVALUATED.format(" ".join(left_out))
+            found.append(Refused(left_out[0], Rejection((reason,), resolvable=False), left))
+        active = active & considered
+    for position, (plugin, rejections) in enumerate(filters):
+        if rejections is None:
+            continue
+        rows = np.flatnonzero(active & (first_refusal == position))
+        if len(rows):
+            codes = rejections.codes[rows]
+            found += [
+                Refused(plugin, rejections.explain(code), rows[codes == code]) for code in np.unique(codes).tolist()
+            ]
+    return tuple(found)
+
+
 @attrs.frozen(eq=False, slots=False)
 class Diagnosis:
     """One attempt. `names` are the node names by row, `first_refusal` the position in `filters` that refused a row
     first (-1: none did), `feasible_rows` the rows that are left.
 
     `pre_filter` is set when a PreFilter refused the Pod outright, and `left_out` names the plugins that narrowed the
-    nodes before Filter. `post_filter` is what PostFilter had to say.
+    nodes before Filter. `post_filter` is what PostFilter had to say, and `advice` what would make the Pod fit.
     """
 
     names: tuple[str, ...]
@@ -56,6 +107,7 @@ class Diagnosis:
     parts: tuple[ScorePart, ...] = ()
     total: Ints | None = None
     post_filter: str = ""
+    advice: tuple[Advice, ...] = ()
 
     @cached_property
     def feasible(self) -> tuple[str, ...]:
@@ -67,6 +119,17 @@ class Diagnosis:
         """How many nodes there were."""
         return int(self.active.sum())
 
+    def row_of(self, node: str) -> int:
+        """Return the row of a node; raises KeyError when there was none of that name."""
+        rows = self._rows
+        if node not in rows:
+            raise KeyError(f"there was no node {node!r}")
+        return rows[node]
+
+    @cached_property
+    def _rows(self) -> Mapping[str, int]:
+        return {self.names[row]: row for row in np.flatnonzero(self.active).tolist()}
+
     @cached_property
     def scores(self) -> Mapping[str, Mapping[str, int]]:
         """Weighted normalised score by node and plugin; empty when there was nothing to choose from."""
@@ -75,6 +138,16 @@ class Diagnosis:
             if self.parts:
                 found[self.names[row]] = {p.plugin: int(p.normalized[index]) * p.weight for p in self.parts}
         return found
+
+    @cached_property
+    def details(self) -> Mapping[str, Mapping[str, PluginScore]]:
+        """What each Score plugin said of each feasible node, raw, normalised and weighted."""
+        if not self.parts:
+            return {}
+        return {
+            self.names[row]: {part.plugin: part.score(index) for part in self.parts}
+            for index, row in enumerate(self.feasible_rows)
+        }
 
     def refusal(self, row: int) -> tuple[str, Rejection] | None:
         """Return the plugin that refused the node at `row`, and why; None when none did."""
@@ -90,30 +163,17 @@ class Diagnosis:
         return part.plugin, part.rejections.explain(int(part.rejections.codes[row]))
 
     @cached_property
-    def refusals(self) -> tuple[tuple[str, Rejection, int], ...]:
-        """Every distinct refusal with the number of nodes that had it: plugin, reasons, nodes."""
+    def refusals(self) -> tuple[Refused, ...]:
+        """The refused nodes, by the plugin that refused them first and its reasons."""
         if self.pre_filter is not None:
-            return ((self.pre_filter_plugin, self.pre_filter, self.node_count),)
-        counted: list[tuple[str, Rejection, int]] = []
-        looked_at = self.active
-        if self.considered is not None:
-            looked_at = self.active & self.considered
-            left = self.node_count - int(looked_at.sum())
-            if left:
-                reason = NOT_EVALUATED.format(" ".join(self.left_out))
-                counted.append((self.left_out[0], Rejection((reason,), resolvable=False), left))
-        for position, part in enumerate(self.filters):
-            codes = part.rejections.codes[looked_at & (self.first_refusal == position)]
-            by_code: dict[int, int] = {}
-            for code in codes.tolist():
-                by_code[code] = by_code.get(code, 0) + 1
-            counted += [(part.plugin, part.rejections.explain(code), number) for code, number in by_code.items()]
-        return tuple(counted)
+            return (Refused(self.pre_filter_plugin, self.pre_filter, np.flatnonzero(self.active)),)
+        parts = [(part.plugin, part.rejections) for part in self.filters]
+        return refused_nodes(parts, self.first_refusal, self.active, self.considered, self.left_out)
 
     @cached_property
     def plugins(self) -> frozenset[str]:
         """The plugins that refused at least one node: what they wait for may help."""
-        return frozenset(self.left_out).union(plugin for plugin, _, _ in self.refusals)
+        return frozenset(self.left_out).union(refused.plugin for refused in self.refusals)
 
     @cached_property
     def reasons(self) -> Mapping[str, tuple[str, ...]]:
@@ -127,8 +187,8 @@ class Diagnosis:
         return found
 
     def why(self, node: str) -> str:
-        """Return `plugin: reasons` for a refused node, the plugins' scores for another one."""
-        row = self.names.index(node)
+        """Return `plugin: reasons` for a refused node, the plugins' scores for another one; raises KeyError."""
+        row = self.row_of(node)
         refusal = self.refusal(row)
         if refusal is not None:
             return f"{refusal[0]}: {', '.join(refusal[1].reasons)}"
@@ -139,9 +199,9 @@ class Diagnosis:
     def counts(self) -> Mapping[str, int]:
         """How many nodes had each reason; most frequent first, then by the alphabet. A node can have several."""
         found: dict[str, int] = {}
-        for _, rejection, number in self.refusals:
-            for reason in rejection.reasons:
-                found[reason] = found.get(reason, 0) + number
+        for refused in self.refusals:
+            for reason in refused.rejection.reasons:
+                found[reason] = found.get(reason, 0) + refused.count
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
     @cached_property

@@ -1,15 +1,23 @@
-"""Placement without a server, an event loop or waiting: for unit tests, experiments and what-if.
+"""Placement without a server, an event loop or waiting: for unit tests and experiments.
 
-h = Harness(nodes=[node("a", cpu="4", labels={"spot": "true"}), node("b", cpu="4")], profile=my_profile)
-result = h.schedule(pod("train", cpu="1", labels={"kind": "gpu"}))
-assert result.node == "b"
-assert result.why("a") == "AvoidSpot: gpu pods do not run on spot nodes"
+    h = Harness(nodes=[node("a", cpu="4", labels={"spot": "true"}), node("b", cpu="4")], profile=my_profile)
+    result = h.schedule(pod("train", cpu="1", labels={"kind": "gpu"}))
+    assert result.node == "b"
+    assert result.why("a") == "AvoidSpot: gpu pods do not run on spot nodes"
+
+`schedule` tries a Pod at once. What happens over time, the order in which Pods are tried, gates, backoff and which
+event helps whom, is seen with `submit` and `advance`: time passes only when the test says so.
+
+    h.submit(pod("big", cpu="8"))
+    assert [result.node for result in h.advance(0)] == [""]
+    h.add_node(node("c", cpu="16"))
+    assert [result.node for result in h.advance(10)] == ["c"]
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -20,26 +28,39 @@ from orchestra.api.core.pod import Pod
 from orchestra.api.core.service import Service
 from orchestra.api.rules.conditions import is_terminal
 from orchestra.clock import SystemClock
+from orchestra.controller.interface import Change
+from orchestra.errors import PluginError
+from orchestra.scheduler.advice import advise
 from orchestra.scheduler.budgets import DisruptionBudget
 from orchestra.scheduler.cycle import Cycle, Failed, Placed
 from orchestra.scheduler.diagnosis import Diagnosis
+from orchestra.scheduler.feed import Feed
 from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.profile import Profile
+from orchestra.scheduler.queue import QueuedPod, SchedulingQueue
 
 Document = Mapping[str, Any]
+
+
+POOLS: Final = ("active", "backoff", "unschedulable", "gated")
+"""Where a submitted Pod can wait."""
 
 
 @attrs.frozen(eq=False)
 class Scheduled:
     """What became of one Pod: `node` is empty when it fits nowhere.
 
-    With `victims`, the names of Pods that were evicted for it, `node` is where that made room.
+    With `victims`, the names of Pods that were evicted for it, `node` is where that made room. `at_seconds` is the time
+    of the harness at which the Pod was tried, and `attempt` counts its tries.
     """
 
     node: str
     victims: tuple[str, ...]
     diagnosis: Diagnosis
+    pod: str = ""
+    at_seconds: float = 0.0
+    attempt: int = 1
 
     @property
     def message(self) -> str:
@@ -49,6 +70,20 @@ class Scheduled:
     def why(self, node: str) -> str:
         """Say why a node was refused, or how it scored."""
         return self.diagnosis.why(node)
+
+
+class _Whatever(dict[str, Profile]):
+    """Gives every Pod the same profile, whichever scheduler it asks for."""
+
+    def __init__(self, profile: Profile) -> None:
+        super().__init__({profile.name: profile})
+        self._profile = profile
+
+    def __missing__(self, _name: str) -> Profile:
+        return self._profile
+
+    def __contains__(self, _name: object) -> bool:
+        return True
 
 
 class Harness:
@@ -64,15 +99,16 @@ class Harness:
         profile: Profile | None = None,
         seed: int = 0,
     ) -> None:
+        self.profile = profile or Profile()
         self.table = NodeTable()
-        self._cycle = Cycle(profile or Profile(), self.table, SystemClock(seed).random)
-        for namespace in namespaces:
-            self.table.set_namespace(namespace.metadata.name, namespace.metadata.labels)
-        for service in services:
-            meta = service.metadata
-            self.table.set_service(meta.namespace, meta.name, service.spec.selector or None)
-        for item in nodes:
-            self.table.set_node(item)
+        self.now_seconds = 0.0
+        self._cycle = Cycle(self.profile, self.table, SystemClock(seed).random)
+        profiles = _Whatever(self.profile)
+        self._queue = SchedulingQueue(profiles)
+        feed = Feed(self.table, self._queue, profiles, lambda: self.now_seconds, lambda: None)
+        self._take_in = dict(feed.handlers())
+        for item in (*namespaces, *services, *nodes):
+            self._changed(None, item)
         for pod in pods:
             self.add_pod(pod)
 
@@ -100,43 +136,105 @@ class Harness:
         made.table.disruption_budgets = tuple(DisruptionBudget.from_document(d) for d in poddisruptionbudgets)
         return made
 
+    # -- the cluster changes
+
+    def _changed(self, old: Any, new: Any) -> None:
+        self._take_in[type(new if new is not None else old)]((Change(old, new),))
+
     def add_node(self, item: Node) -> None:
         """Add a node, or change one."""
-        self.table.set_node(item)
+        row = self.table.by_name.get(item.metadata.name)
+        self._changed(None if row is None else row.node, item)
 
     def remove_node(self, name: str) -> None:
-        """Take a node away."""
-        self.table.remove_node(name)
+        """Take a node away; its Pods stay until they are removed too. Harmless when there is none."""
+        row = self.table.by_name.get(name)
+        if row is not None and row.node is not None:
+            self._changed(row.node, None)
 
     def add_pod(self, pod: Pod) -> None:
-        """Add a Pod that runs; one without a node, or that has ended, takes no room."""
+        """Add a Pod that runs, or change one; one without a node, or that has ended, takes no room."""
+        pod = _identified(pod)
         if pod.spec.node_name and not is_terminal(pod):
-            self.table.set_pod(PodInfo(_identified(pod)), pod.spec.node_name)
+            known = self.table.placed.get(PodInfo(pod).uid)
+            self._changed(None if known is None else known[0].pod, pod)
 
     def remove_pod(self, pod: Pod) -> None:
-        """Take a Pod away."""
-        self.table.remove_pod(PodInfo(_identified(pod)).uid)
+        """Take a Pod away, running or submitted; harmless when there is none."""
+        self._changed(_identified(pod), None)
+
+    # -- a Pod is tried at once
 
     def evaluate(self, pod: Pod | Document) -> Diagnosis:
         """Say where a Pod could go, place nothing. Raises PluginError."""
-        return self._cycle.diagnose(_info(pod))
+        info = _info(pod)
+        return self._advised(self._cycle.diagnose(info), info)
 
     def schedule(self, pod: Pod | Document) -> Scheduled:
         """Place a Pod and count it where it went, evicting others if there is no other way. Raises PluginError."""
-        info = _info(pod)
+        return self._try(_info(pod), 1)
+
+    def _try(self, info: PodInfo, attempt: int) -> Scheduled:
         before = self._cycle.evaluate(info).diagnosis()
         outcome = self._cycle.schedule(info)
+        name, now = info.pod.metadata.name, self.now_seconds
         if isinstance(outcome, Failed):
             raise outcome.error
         if isinstance(outcome, Placed):
-            return Scheduled(outcome.node, (), before)
+            return Scheduled(outcome.node, (), before, name, now, attempt)
         found = outcome.post_filter
+        diagnosis = self._advised(outcome.diagnosis, info)
         for victim in found.victims:
-            self.table.remove_pod(victim.uid)
+            self._changed(victim.pod, None)
         if found.node:
             self.table.assume(info, found.node)
         names = tuple(victim.pod.metadata.name for victim in found.victims)
-        return Scheduled(found.node, names, outcome.diagnosis)
+        return Scheduled(found.node, names, diagnosis, name, now, attempt)
+
+    def _advised(self, diagnosis: Diagnosis, info: PodInfo) -> Diagnosis:
+        if len(diagnosis.feasible_rows):
+            return diagnosis
+        return attrs.evolve(diagnosis, advice=advise(diagnosis, info, self.table, self.profile))
+
+    # -- Pods wait and are tried again
+
+    def submit(self, *pods: Pod | Document) -> None:
+        """Let Pods wait for a node, as new Pods at a server do; a Pod that waits already is changed."""
+        for pod in pods:
+            self._queue.add(_info(pod), self.now_seconds)
+
+    def advance(self, seconds: float) -> list[Scheduled]:
+        """Let time pass, trying each submitted Pod when its time comes; return the tries in their order.
+
+        Zero seconds try what can be tried now. Raises PluginError.
+        """
+        end = self.now_seconds + seconds
+        results: list[Scheduled] = []
+        while True:
+            self._queue.flush(self.now_seconds)
+            while batch := self._queue.pop(1):
+                results.append(self._attempt(batch[0]))
+            due = self._queue.next_time()
+            if due is None or due > end:
+                self.now_seconds = end
+                return results
+            self.now_seconds = max(self.now_seconds, due)
+
+    def _attempt(self, pod: QueuedPod) -> Scheduled:
+        try:
+            result = self._try(pod.info, pod.attempts)
+        except PluginError:
+            self._queue.retry(pod, self.now_seconds)
+            raise
+        if result.node:
+            self._queue.done(pod)
+        else:
+            self._queue.refuse(pod, result.diagnosis.plugins, self.now_seconds)
+        return result
+
+    def waiting(self) -> dict[str, str]:
+        """Return by name the Pods that wait, each with its pool: one of `POOLS`."""
+        return {pod.info.pod.metadata.name: POOLS[pod.pool] for pod in self._queue.pods() if pod.pool < len(POOLS)}
 
 
 def _info(pod: Pod | Document) -> PodInfo:

@@ -113,6 +113,10 @@ class SchedulingQueue:
             return Outlook(self._hints_of((pod.profile.name, pod.refused_by)))
         return Outlook()
 
+    def pods(self) -> tuple[QueuedPod, ...]:
+        """Return every Pod that waits or is in flight, those that came first first."""
+        return tuple(self._pods.values())
+
     def newly_gated(self) -> list[QueuedPod]:
         """Return the Pods that PreEnqueue has held back since the last call, and still does."""
         found, self._newly_gated = self._newly_gated, {}
