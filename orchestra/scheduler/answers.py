@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import numpy as np
@@ -23,6 +22,8 @@ from orchestra.scheduler.interface import (
     RowScore,
 )
 
+NOTHING: Final[Ints] = np.zeros(0, dtype=np.int64)
+
 
 @attrs.frozen
 class _Powers:
@@ -34,49 +35,45 @@ class _Powers:
     normalizes: bool
 
 
+_POWERS: dict[type[Plugin], _Powers] = {}
+
+
 def _powers_of(plugin: Plugin) -> _Powers:
-    return _powers_of_class(_Class(type(plugin)))
-
-
-@attrs.frozen
-class _Class:
-    kind: type[Plugin]
-
-
-@lru_cache(maxsize=256)
-def _powers_of_class(of: _Class) -> _Powers:
-    kind = of.kind
-    local = kind.reads_pods and kind.node_local
-    normalizes = issubclass(kind, NormalizePlugin)
-    return _Powers(
-        by_row_filter=local and issubclass(kind, RowFilter),
-        by_row_score=local and not normalizes and issubclass(kind, RowScore),
-        prepares=issubclass(kind, PreScorePlugin),
-        normalizes=normalizes,
-    )
+    kind = type(plugin)
+    known = _POWERS.get(kind)
+    if known is None:
+        local = kind.reads_pods and kind.node_local
+        normalizes = issubclass(kind, NormalizePlugin)
+        known = _POWERS[kind] = _Powers(
+            by_row_filter=local and issubclass(kind, RowFilter),
+            by_row_score=local and not normalizes and issubclass(kind, RowScore),
+            prepares=issubclass(kind, PreScorePlugin),
+            normalizes=normalizes,
+        )
+    return known
 
 
 class FilterAnswer:
-    """One Filter plugin: `rejections` is None while it skips the Pod; `row` answers for one row, if it can.
+    """One Filter plugin: `rejections` is None while it skips the Pod or refuses nothing.
 
-    `refuses` is False only when no code is set.
+    `by_row`: it has a function for rows. `shared`: the answer is that of Pods of other shapes too.
     """
 
-    __slots__ = ("by_row", "follows", "local", "plugin", "refuses", "rejections", "row")
+    __slots__ = ("by_row", "follows", "plugin", "rejections", "shared", "skipped")
 
     def __init__(self, plugin: Any) -> None:
         self.plugin = plugin
         self.follows = bool(plugin.reads_pods)
-        self.local = bool(plugin.node_local)
         self.by_row = _powers_of(plugin).by_row_filter
-        self.refuses = False
+        self.skipped = False
+        self.shared = False
         self.rejections: Rejections | None = None
-        self.row: Any = None
 
 
 class ScoreAnswer:
-    """One Score plugin. `even`: its raw scores are all the same, and its normalised ones stay so; `row` answers for one
-    row, if it can.
+    """One Score plugin. `even`: its raw scores are all the same, and its normalised ones stay so.
+
+    `by_row`: it has a function for rows. `shared`: the raw scores are those of Pods of other shapes too.
     """
 
     __slots__ = (
@@ -88,7 +85,7 @@ class ScoreAnswer:
         "plugin",
         "prepares",
         "raw",
-        "row",
+        "shared",
         "skipped",
         "weight",
     )
@@ -102,10 +99,10 @@ class ScoreAnswer:
         self.follows = bool(plugin.reads_pods)
         self.by_row = powers.by_row_score
         self.skipped = False
-        self.row: Any = None
-        self.raw: Ints = np.zeros(0, dtype=np.int64)
-        self.normalized: Ints = self.raw
+        self.shared = False
         self.even = False
+        self.raw: Ints = NOTHING
+        self.normalized: Ints = NOTHING
 
 
 def asking(plugin: Any, point: str, function: Callable[..., Any], *arguments: Any) -> Any:

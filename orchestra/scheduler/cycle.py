@@ -21,6 +21,7 @@ from orchestra.scheduler.noderow import NodeRow
 from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.profile import Profile
+from orchestra.scheduler.shared import SharedAnswers
 from orchestra.scheduler.view import Nodes
 
 MAX_CACHED_ROWS: Final = 1_000_000
@@ -72,6 +73,7 @@ class Cycle:
         self.table = table
         self._random = random
         self._shapes: dict[Hashable, Evaluation] = {}
+        self._shared = SharedAnswers(profile, table)
 
     def evaluate(self, pod: PodInfo) -> Evaluation:
         """Return the present answers of all plugins; raises PluginError."""
@@ -80,7 +82,7 @@ class Cycle:
         if known is None:
             # Its own view of the Pod: the one given will be told when the Pod is bound, which the others of its shape
             # are not, and rows are asked for again long after that.
-            known = Evaluation(self.profile, PodInfo(pod.pod), self.table)
+            known = Evaluation(self.profile, PodInfo(pod.pod), self.table, self._shared)
             limit = max(MIN_SHAPES, MAX_CACHED_ROWS // max(self.table.size, 1))
             while len(self._shapes) >= limit:
                 self._shapes.pop(next(iter(self._shapes)))

@@ -1,20 +1,24 @@
 """What all plugins say of Pods of one shape, kept current as the cluster changes.
 
-Computing from scratch and keeping current must give the same arrays; the second only avoids work:
+Computing from scratch and keeping current must give the same arrays; the second only avoids work. By what their
+answers depend on there are three sorts of plugins:
 
-- plugins that do not read Pods are asked again only when a node changed;
-- node-local plugins are asked again only for the rows that changed;
-- the others are asked again for everything, as they may answer differently anywhere.
+- fixed ones (not `reads_pods`) are asked again only when a node changed;
+- local ones (`node_local`) are asked again only for the rows that changed, those with functions for rows in Python;
+- the others are asked again for everything, unless their `pods_version` says that nothing came or went for them.
+
+Each row has the position of the first Filter that refuses it, and its total. Both are kept in two parts, that of the
+functions for rows and that of everything else, so that a row which changed costs no array operation.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
 
-from orchestra.scheduler.answers import FilterAnswer, ScoreAnswer, as_rejections, asking, checked, merged, plugin_failed
+from orchestra.scheduler.answers import FilterAnswer, ScoreAnswer, as_rejections, asking, checked, merged
 from orchestra.scheduler.diagnosis import Diagnosis, FilterPart, ScorePart
 from orchestra.scheduler.interface import (
     SUCCESS,
@@ -22,26 +26,27 @@ from orchestra.scheduler.interface import (
     CycleState,
     Ints,
     OnlyNodes,
+    PreFilterResult,
     Rejection,
     Rejections,
-    Status,
     Verdict,
 )
+from orchestra.scheduler.localrows import LocalRows, RowAnswer
 from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.profile import Profile
+from orchestra.scheduler.ranking import INFEASIBLE, Ranking
+from orchestra.scheduler.shared import Shared, SharedAnswers
 from orchestra.scheduler.view import Nodes
 
-MAX_ROWS_ONE_BY_ONE: Final = 16
+MAX_ROWS_ONE_BY_ONE: Final = 64
 """Up to so many changed rows are recomputed one by one; more of them as arrays."""
-INFEASIBLE: Final = -1
-"""Total of rows that no Pod of the shape can go to."""
 
 
 class Evaluation:
     """The answers for one shape; `pod` stands for all Pods of it."""
 
-    def __init__(self, profile: Profile, pod: PodInfo, table: NodeTable) -> None:
+    def __init__(self, profile: Profile, pod: PodInfo, table: NodeTable, shared: SharedAnswers | None = None) -> None:
         self.pod = pod
         self.table = table
         self.profile = profile
@@ -50,26 +55,29 @@ class Evaluation:
         self.refused: tuple[str, Rejection] | None = None
         self.considered: Bools | None = None
         self.left_out: tuple[str, ...] = ()
-        self.first_refusal: Ints = np.zeros(0, dtype=np.int64)
         self.feasible: Bools = np.zeros(0, dtype=np.bool_)
-        self.total: Ints = np.zeros(0, dtype=np.int64)
+        self.feasible_count = 0
+        """How many nodes passed every filter."""
+        self._shared_answers = shared or SharedAnswers(profile, table)
         self._filters = [FilterAnswer(plugin) for plugin in profile.filters]
         self._scores = [ScoreAnswer(plugin, profile.weight(plugin.name)) for plugin in profile.scores]
-        self._feasible_count = 0
-        self._fixed_refusal: Ints = self.first_refusal
-        self._fixed_total: Ints = self.total
-        # Every row whose total is at least `_floor`, by total: so the best are known although totals change.
-        self._by_total: dict[int, list[int]] = {}
-        self._floor = 0
-        self._summed = False
+        self._rows = LocalRows(table, self._filters, self._scores)
+        self._ranking = Ranking()
+        self._versions: dict[str, Any] = {}
+        self._skipping: set[str] = set()
+        self._shared: Shared | None = None
+        self._usable: Bools = self.feasible
+        self._other_refusal: Ints = np.zeros(0, dtype=np.int64)
+        """The first Filter that refuses a row, of those without a function for rows."""
+        self._other_total: Ints = self._other_refusal
 
     # -- keeping current
 
     def refresh(self) -> None:
         """Bring every answer up to the state of the table; raises PluginError."""
-        changes = self.table.changes_since(self.position)
-        if changes.position == self.position:
+        if self.position == self.table.position:
             return
+        changes = self.table.changes_since(self.position)
         self.position = -1  # should a plugin fail half way, the next refresh starts from scratch
         if changes.everything or changes.node_rows or self.refused is not None or self.considered is not None:
             self._from_scratch()
@@ -79,54 +87,69 @@ class Evaluation:
 
     def _from_scratch(self) -> None:
         self.state = CycleState()
-        nodes = Nodes(self.table)
+        self._versions.clear()
+        self._shared = self._shared_answers.of(self.pod)
         self.considered, self.left_out = None, ()
-        skipping, self.refused = self._pre_filter()
+        self._skipping, self.refused = self._pre_filter()
+        size = self.table.size
         if self.refused is not None:
-            self.feasible = np.zeros(self.table.size, dtype=np.bool_)
-            self.total = np.full(self.table.size, INFEASIBLE, dtype=np.int64)
-            self._feasible_count = 0
-            self._by_total.clear()
+            self.feasible, self.feasible_count = np.zeros(size, dtype=np.bool_), 0
+            self._ranking.replace(np.full(size, INFEASIBLE, dtype=np.int64))
             return
+        self._usable = self.table.active[:size]
+        self._usable = self._usable.copy() if self.considered is None else self._usable & self.considered
+        nodes = Nodes(self.table)
         for item in self._filters:
-            item.row = None
-            self._ask_filter(item, nodes, skips=item.plugin.name in skipping)
+            self._ask_filter(item, nodes)
+        self._rows.ask_filters(self.state, self.pod)
         self._combine()
-        self._score_everything()
+        for score in self._scores:
+            self._ask_score(score, nodes)
+        self._rows.ask_scores(self.state, self.pod, self.feasible)
+        self._sum(anew=True)
+        self._touched()
 
     def _follow(self, rows: tuple[int, ...]) -> None:
         """Take in that Pods came to or left `rows`."""
-        skipping = self._still_skipping()
-        if skipping is None:
+        touched = self._touched()
+        changed = self._follow_filters(touched, rows)
+        if changed is None:
             self._from_scratch()
             return
-        everywhere = False
-        one_by_one = len(rows) <= MAX_ROWS_ONE_BY_ONE
-        for item in self._filters:
-            if not item.follows:
-                continue
-            if not item.local:
-                skips = item.plugin.name in skipping
-                everywhere |= not skips or item.rejections is not None
-                self._ask_filter(item, Nodes(self.table), skips=skips)
-            elif item.rejections is not None:
-                self._update_rows(item, rows, one_by_one)
-        if everywhere or not one_by_one:
-            before = self.feasible
-            self._combine()
-            moved = not np.array_equal(before, self.feasible)
-            self._follow_scores(rows, moved=moved, one_by_one=one_by_one, everything=moved or not one_by_one)
-        else:
-            moved = self._combine_rows(rows)
-            self._follow_scores(rows, moved=moved, one_by_one=True, everything=False)
+        many = len(rows) > MAX_ROWS_ONE_BY_ONE
+        if many:
+            self._rows.ask_filters(self.state, self.pod)
+            self._rows.ask_scores(self.state, self.pod, self.feasible)
+        now = () if many else self._rows.follow(rows)
+        moved = self._combine() if many or changed else self._combine_rows(now)
+        anew = self._follow_scores(touched, moved=moved)
+        if many or moved or anew:
+            self._sum(anew=anew)
+            return
+        other, feasible = self._other_total, self.feasible
+        for row, _, total in now:
+            self._ranking.put(row, other.item(row) + total if feasible.item(row) else INFEASIBLE)
+
+    def _touched(self) -> set[str]:
+        """Return the plugins that look beyond a node and for which something came or went."""
+        found = set()
+        for plugin in self.profile.plugins:
+            if plugin.reads_pods and not plugin.node_local:
+                version = asking(plugin, "pods_version", plugin.pods_version, self.state, self.pod, self.table)
+                if version is None or self._versions.get(plugin.name) != version:
+                    found.add(plugin.name)
+                    self._versions[plugin.name] = version
+        return found
 
     # -- filters
 
     def _pre_filter(self) -> tuple[set[str], tuple[str, Rejection] | None]:
         """Ask every PreFilter: the names of those that skip the Pod, and the refusal of one that refuses it."""
+        assert self._shared is not None
         skipping: set[str] = set()
         for plugin in self.profile.pre_filters:
-            answer = asking(plugin, "PreFilter", plugin.pre_filter, self.state, self.pod, self.table)
+            known = self._shared.by_name.get(plugin.name)
+            answer = self._ask_pre_filter(plugin) if known is None else known.pre_filter
             if answer is None:
                 continue
             if isinstance(answer, OnlyNodes):
@@ -142,214 +165,176 @@ class Evaluation:
                 return skipping, (plugin.name, rejection)
         return skipping, None
 
-    def _ask_filter(self, item: FilterAnswer, nodes: Nodes, *, skips: bool) -> None:
-        item.rejections, item.refuses = None, False
-        if not skips:
-            item.rejections = self._asked(item.plugin, nodes)
-            item.refuses = bool(item.rejections.codes.any())
+    def _ask_pre_filter(self, plugin: Any) -> PreFilterResult:
+        result: PreFilterResult = asking(plugin, "PreFilter", plugin.pre_filter, self.state, self.pod, self.table)
+        return result
+
+    def _ask_filter(self, item: FilterAnswer, nodes: Nodes) -> None:
+        assert self._shared is not None
+        name = item.plugin.name
+        known = self._shared.by_name.get(name)
+        item.shared = known is not None
+        item.skipped = name in self._skipping
+        if item.by_row:
+            return
+        if known is not None:
+            item.rejections = known.rejections
+        else:
+            item.rejections = None if item.skipped else self._asked(item.plugin, nodes)
 
     def _asked(self, plugin: Any, nodes: Nodes) -> Rejections:
         answer = asking(plugin, "Filter", plugin.filter, self.state, self.pod, nodes)
         return as_rejections(plugin, answer, nodes.count)
 
-    def _still_skipping(self) -> set[str] | None:
-        """Ask PreFilters again whose answer the Pods on other nodes can change: the names of those that skip the Pod.
+    def _follow_filters(self, touched: set[str], rows: tuple[int, ...]) -> bool | None:
+        """Ask again those Filters without a function for rows that read Pods: whether one says something else now.
 
-        None when one of them wants more than to skip or to go on: then everything is computed anew.
+        None when a PreFilter wants more than to skip or to go on: then everything is computed anew.
         """
-        skipping: set[str] = set()
         for plugin in self.profile.pre_filters:
-            if plugin.node_local or not plugin.reads_pods:
+            if plugin.name in touched:
+                answer = self._ask_pre_filter(plugin)
+                self._skipping.discard(plugin.name)
+                if answer is not None and answer != SUCCESS:
+                    if isinstance(answer, OnlyNodes) or answer.verdict is not Verdict.SKIP:
+                        return None
+                    self._skipping.add(plugin.name)
+        changed = False
+        for item in self._filters:
+            if item.by_row or not item.follows:
                 continue
-            answer = asking(plugin, "PreFilter", plugin.pre_filter, self.state, self.pod, self.table)
-            if isinstance(answer, Status) and answer.verdict is Verdict.SKIP:
-                skipping.add(plugin.name)
-            elif answer is not None and answer != SUCCESS:
-                return None
-        return skipping
+            before = item.rejections
+            if item.plugin.node_local:
+                if before is not None:
+                    index = np.array(rows, dtype=np.intp)
+                    item.rejections = merged(before, index, self._asked(item.plugin, Nodes(self.table, index)))
+                    changed = True
+            elif item.plugin.name in touched:
+                item.skipped = item.plugin.name in self._skipping
+                item.rejections = None if item.skipped else self._asked(item.plugin, Nodes(self.table))
+                changed = changed or not _refuse_alike(before, item.rejections)
+        return changed
 
-    def _update_rows(self, item: FilterAnswer, rows: tuple[int, ...], one_by_one: bool) -> None:
-        rejections = item.rejections
-        if rejections is None:
-            return
-        if one_by_one and item.by_row:
-            if item.row is None:
-                item.row = asking(item.plugin, "Filter", item.plugin.row_filter, self.state, self.pod)
-            codes, table_rows = rejections.codes, self.table.rows
-            try:
-                for row in rows:
-                    codes[row] = code = item.row(table_rows[row])
-                    item.refuses = item.refuses or code != 0
-            except Exception as error:
-                raise plugin_failed(item.plugin, "Filter", error) from error
-            return
-        index = np.array(rows, dtype=np.intp)
-        item.rejections = merged(rejections, index, self._asked(item.plugin, Nodes(self.table, index)))
-        item.refuses = True
+    def _combine(self) -> bool:
+        """Find the first Filter that refuses each row; returns whether a row became feasible or is no more."""
+        assert self._shared is not None
+        nobody = len(self._filters)
+        other = self._shared.refusal
+        for position, item in enumerate(self._filters):
+            if not item.by_row and not item.shared and item.rejections is not None:
+                other = np.minimum(other, np.where(item.rejections.codes != 0, position, nobody))
+        self._other_refusal = other
+        before = self.feasible
+        self.feasible = (self.first_refusal < 0) & self._usable
+        self.feasible_count = int(np.count_nonzero(self.feasible))
+        return not np.array_equal(before, self.feasible)
 
-    def _combine(self) -> None:
-        table = self.table
-        first = np.full(table.size, -1, dtype=np.int64)
-        self._fixed_refusal = np.full(table.size, len(self._filters), dtype=np.int64)
-        for position in range(len(self._filters) - 1, -1, -1):
-            item = self._filters[position]
-            if item.rejections is not None and item.refuses:
-                refused = item.rejections.codes != 0
-                first[refused] = position
-                if not (item.follows and item.local):
-                    self._fixed_refusal[refused] = position
-        self.first_refusal = first
-        feasible = (first < 0) & table.active[: table.size]
-        self.feasible = feasible if self.considered is None else feasible & self.considered
-        self._feasible_count = int(np.count_nonzero(self.feasible))
-
-    def _combine_rows(self, rows: tuple[int, ...]) -> bool:
-        """Do what `_combine` does for some rows; returns whether one became feasible or is no more."""
+    def _combine_rows(self, rows: Iterable[RowAnswer]) -> bool:
+        """Do what `_combine` does for some rows."""
         moved = False
         nobody = len(self._filters)
-        following = [
-            (position, item.rejections.codes)
-            for position, item in enumerate(self._filters)
-            if item.follows and item.local and item.rejections is not None and item.refuses
-        ]
-        for row in rows:
-            refused_by = int(self._fixed_refusal[row])
-            for position, codes in following:
-                if position >= refused_by:
-                    break
-                if codes[row]:
-                    refused_by = position
-            fits = refused_by == nobody and bool(self.table.active[row])
-            self.first_refusal[row] = -1 if refused_by == nobody else refused_by
-            if fits != bool(self.feasible[row]):
-                self.feasible[row] = fits
-                self._feasible_count += 1 if fits else -1
+        other, usable, feasible = self._other_refusal, self._usable, self.feasible
+        for row, refusal, _ in rows:
+            fits = refusal == nobody and other.item(row) == nobody and usable.item(row)
+            if fits != feasible.item(row):
+                feasible[row] = fits
+                self.feasible_count += 1 if fits else -1
                 moved = True
         return moved
 
     # -- scores
 
-    def _score_everything(self) -> None:
-        for item in self._scores:
-            self._ask_score(item)
-        self._sum()
-
-    def _ask_score(self, item: ScoreAnswer) -> None:
-        plugin, nodes = item.plugin, Nodes(self.table)
-        item.skipped, item.row = False, None
-        if item.prepares:
-            answer = asking(plugin, "PreScore", plugin.pre_score, self.state, self.pod, nodes, self.feasible)
-            item.skipped = answer is not None and answer.verdict is Verdict.SKIP
-        if not item.skipped:
+    def _ask_score(self, item: ScoreAnswer, nodes: Nodes) -> None:
+        assert self._shared is not None
+        plugin = item.plugin
+        if item.by_row:
+            return
+        known = self._shared.by_name.get(plugin.name)
+        item.shared = known is not None
+        if known is not None:
+            item.skipped = known.raw is None
+            if known.raw is None:
+                return
+            item.raw, item.even = known.raw, known.even is not None
+            if known.even is not None:
+                item.normalized = np.full(self.table.size, known.even, dtype=np.int64)
+                return
+        else:
+            item.skipped, item.even = False, False
+            if item.prepares:
+                answer = asking(plugin, "PreScore", plugin.pre_score, self.state, self.pod, nodes, self.feasible)
+                item.skipped = answer is not None and answer.verdict is Verdict.SKIP
+            if item.skipped:
+                return
             item.raw = checked(plugin, asking(plugin, "Score", plugin.score, self.state, self.pod, nodes), nodes.count)
-            self._normalize(item)
+        self._normalize(item)
 
     def _normalize(self, item: ScoreAnswer) -> None:
         plugin = item.plugin
-        item.even = False
         if not item.normalizes:
             item.normalized = item.raw
             return
         rows = np.flatnonzero(self.feasible)
         raw = item.raw[rows]
         scores = asking(plugin, "NormalizeScore", plugin.normalize, self.state, self.pod, raw, rows)
-        scores = checked(plugin, scores, len(rows))
         item.normalized = np.zeros(self.table.size, dtype=np.int64)
-        item.normalized[rows] = scores
-        if plugin.even_stays_even and len(rows) and not item.follows:
-            active = item.raw[self.table.active[: self.table.size]]
-            if active.min() == active.max():
-                item.even = True
-                item.normalized[:] = scores[0]
+        item.normalized[rows] = checked(plugin, scores, len(rows))
 
-    def _sum(self) -> None:
-        """Add everything up; what no Pod can change is kept apart, so that a row can be added up anew."""
-        self._fixed_total = np.zeros(self.table.size, dtype=np.int64)
+    def _follow_scores(self, touched: set[str], *, moved: bool) -> bool:
+        """Ask again those Scores without a function for rows that may say something else: whether any was asked."""
+        anew = False
+        nodes = Nodes(self.table)
         for item in self._scores:
-            if not item.skipped and not item.by_row:
-                self._fixed_total += item.normalized * item.weight if item.weight != 1 else item.normalized
-        total = self._fixed_total.copy()
-        for item in self._scores:
-            if not item.skipped and item.by_row:
-                total += item.normalized * item.weight if item.weight != 1 else item.normalized
-        total[~self.feasible] = INFEASIBLE
-        self.total = total
-        self._by_total.clear()
-        self._summed = True
-
-    def _follow_scores(self, rows: tuple[int, ...], *, moved: bool, one_by_one: bool, everything: bool) -> None:
-        for item in self._scores:
-            if item.follows and not (one_by_one and item.by_row):
+            if item.by_row:
+                continue
+            if item.follows and (moved or item.plugin.node_local or item.plugin.name in touched):
                 before = item.skipped
-                self._ask_score(item)
-                everything |= not (before and item.skipped)
+                self._ask_score(item, nodes)
+                anew |= not (before and item.skipped)
             elif moved and item.normalizes and not item.skipped and not item.even:
                 self._normalize(item)
-                everything = True
-        if one_by_one:
-            self._follow_rows(rows)
-        if everything:
-            self._sum()
+                anew = True
+        return anew
 
-    def _follow_rows(self, rows: tuple[int, ...]) -> None:
-        """Ask again for some rows, and add those up."""
-        asked = []
-        for item in self._scores:
-            if item.by_row and not item.skipped:
-                if item.row is None:
-                    item.row = asking(item.plugin, "Score", item.plugin.row_score, self.state, self.pod)
-                asked.append((item.plugin, item.row, item.raw, item.weight))
-        for index in rows:
-            row = self.table.rows[index]
-            total = int(self._fixed_total[index])
-            plugin: Any = None
-            try:
-                for plugin, function, raw, weight in asked:  # noqa: B007 - named in the error
-                    raw[index] = score = function(row)
-                    total += score * weight
-            except Exception as error:
-                raise plugin_failed(plugin, "Score", error) from error
-            self._set_total(index, total if self.feasible[index] else INFEASIBLE)
-
-    # -- the best nodes
-
-    def _set_total(self, row: int, total: int) -> None:
-        old = int(self.total[row])
-        if old == total:
-            return
-        self.total[row] = total
-        if not self._by_total:
-            return
-        if old >= self._floor:
-            same = self._by_total[old]
-            del same[bisect_left(same, row)]
-            if not same:
-                del self._by_total[old]
-        if total >= self._floor:
-            insort(self._by_total.setdefault(total, []), row)
-
-    def best_rows(self) -> list[int] | Ints:
-        """Return the rows with the highest total, in order; there must be a feasible one."""
-        if not self._by_total:
-            self._floor = int(self.total.max())
-            best = np.flatnonzero(self.total == self._floor)
-            if self._summed:
-                self._summed = False  # a list pays only when the totals live longer than one Pod
-                return best
-            self._by_total[self._floor] = best.tolist()
-        return self._by_total[max(self._by_total)]
+    def _sum(self, *, anew: bool) -> None:
+        """Add everything up; what the functions for rows say is kept apart, so that a row can be added up anew."""
+        assert self._shared is not None
+        if anew:
+            total = self._shared.total
+            for item in self._scores:
+                if not (item.by_row or item.skipped or (item.shared and (item.even or not item.normalizes))):
+                    total = total + (item.normalized * item.weight if item.weight != 1 else item.normalized)
+            self._other_total = total
+        self._ranking.replace(np.where(self.feasible, self._other_total + self._rows.total, INFEASIBLE))
 
     # -- results
 
     @property
-    def feasible_count(self) -> int:
-        """How many nodes passed every filter."""
-        return self._feasible_count
+    def total(self) -> Ints:
+        """The weighted sum of all scores of each row; `INFEASIBLE` where no Pod of the shape can go."""
+        return self._ranking.total
+
+    @property
+    def score_answers(self) -> list[ScoreAnswer]:
+        """What every Score plugin says of every row."""
+        self._rows.settle()
+        return self._scores
+
+    @property
+    def first_refusal(self) -> Ints:
+        """The position of the Filter that refuses each row first; -1 where none does."""
+        first = np.minimum(self._other_refusal, self._rows.refusal)
+        return np.where(first == len(self._filters), -1, first)
+
+    def best_rows(self) -> list[int] | Ints:
+        """Return the rows with the highest total, in order; there must be a feasible one."""
+        return self._ranking.best()
 
     def diagnosis(self, *, post_filter: str = "") -> Diagnosis:
         """Return a record of the present answers that later changes do not touch."""
         table = self.table
         rows = np.flatnonzero(self.feasible)
+        self._rows.settle()
         parts: tuple[ScorePart, ...] = ()
         if len(rows) > 1:
             parts = tuple(
@@ -370,7 +355,7 @@ class Evaluation:
             names=tuple(row.name for row in table.rows),
             active=table.active[: table.size].copy(),
             filters=filters,
-            first_refusal=self.first_refusal.copy(),
+            first_refusal=self.first_refusal if self.refused is None else np.full(table.size, -1, dtype=np.int64),
             feasible_rows=rows,
             considered=self.considered,
             left_out=self.left_out,
@@ -380,3 +365,10 @@ class Evaluation:
             total=self.total[rows],
             post_filter=post_filter,
         )
+
+
+def _refuse_alike(before: Rejections | None, after: Rejections | None) -> bool:
+    """Say whether two answers of a Filter refuse the same rows."""
+    if before is None or after is None:
+        return before is after
+    return before.codes is after.codes or bool(np.array_equal(before.codes != 0, after.codes != 0))

@@ -139,6 +139,10 @@ class CycleState:
         """Return what was written under `key`; raises KeyError when nothing was."""
         return self._data[key]
 
+    def find(self, key: str) -> Any:
+        """Return what was written under `key`; None when nothing was."""
+        return self._data.get(key)
+
     def write(self, key: str, value: Any) -> None:
         """Remember `value` until the end of the cycle."""
         self._data[key] = value

@@ -10,10 +10,14 @@ from orchestra.scheduler.podinfo import HostPort, PodInfo
 
 
 class NodeRow:
-    """One node. `node` is None while only its Pods are known; `alloc` and `used` follow the resource `columns`."""
+    """One node. `node` is None while only its Pods are known; `alloc` and `used` follow the resource `columns`.
+
+    `amounts` is a number that rows with equal amounts and equal counts of Pods share; 0 while nobody has asked.
+    """
 
     __slots__ = (
         "alloc",
+        "amounts",
         "columns",
         "images",
         "index",
@@ -33,6 +37,7 @@ class NodeRow:
         self.index = index
         self.name = name
         self.columns = columns
+        self.amounts = 0
         self.node: Node | None = None
         self.labels: Mapping[str, str] = ABSENT_MAP
         self.alloc = [0] * len(columns)

@@ -7,7 +7,7 @@ here, which write both and note in a journal which rows changed, so that cached 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import Final
 
 import attrs
@@ -20,6 +20,7 @@ from orchestra.api.frozen import ABSENT_MAP
 from orchestra.api.selectors import Selector
 from orchestra.scheduler.budgets import DisruptionBudget
 from orchestra.scheduler.columns import Interned, LabelColumns, grown
+from orchestra.scheduler.journal import Changes, Journal
 from orchestra.scheduler.noderow import NodeRow
 from orchestra.scheduler.podindex import PodIndex
 from orchestra.scheduler.podinfo import HostPort, PodInfo
@@ -28,18 +29,8 @@ from orchestra.scheduler.resources import NATIVE, PODS, amount, counts
 INITIAL_ROWS: Final = 64
 MAX_ASKED_ABOUT: Final = 10_000
 """Namespaces and workloads whose selectors somebody asked for; beyond it everything is computed anew."""
-JOURNAL_ROWS: Final = 8192
-"""Changed rows that are remembered; whoever last looked before that recomputes everything."""
-
-
-@attrs.frozen
-class Changes:
-    """What changed since a position of the journal. `everything` means: forget what you know."""
-
-    position: int
-    everything: bool = False
-    pod_rows: tuple[int, ...] = ()
-    node_rows: tuple[int, ...] = ()
+MAX_AMOUNTS: Final = 65_536
+"""Different amounts of rows that are numbered; when there are more all are numbered anew."""
 
 
 class NodeTable:
@@ -75,40 +66,27 @@ class NodeTable:
         self.nominated: dict[str, tuple[PodInfo, str]] = {}
         self.victims: set[str] = set()
         self.asked_about: set[str | tuple[str, str, str]] = set()
+        self._amounts: dict[Hashable, int] = {}
+        self._last_amounts = 0
         self._free: list[int] = []
-        self._journal: list[int] = []
-        self._journal_start = 0
-        self._reset_at = 0
+        self._journal = Journal()
         for name in NATIVE:
             self.resource_id(name)
 
-    # -- the journal
+    # -- what changed
 
     @property
     def position(self) -> int:
-        """Where the journal stands now."""
-        return self._journal_start + len(self._journal)
+        """Where the journal of changes stands now."""
+        return self._journal.position
 
     def changes_since(self, position: int) -> Changes:
         """Return what changed after `position`."""
-        now = self.position
-        if position < self._journal_start or position < self._reset_at:
-            return Changes(now, everything=True)
-        entries = self._journal[position - self._journal_start :]
-        nodes = tuple(dict.fromkeys(entry >> 1 for entry in entries if entry & 1))
-        pods = tuple(dict.fromkeys(entry >> 1 for entry in entries))
-        return Changes(now, pod_rows=pods, node_rows=nodes)
-
-    def _note(self, row: int, *, node: bool) -> None:
-        self._journal.append(row << 1 | node)
-        if len(self._journal) > 2 * JOURNAL_ROWS:
-            del self._journal[:JOURNAL_ROWS]
-            self._journal_start += JOURNAL_ROWS
+        return self._journal.since(position)
 
     def _note_everything(self) -> None:
         self.asked_about.clear()
-        self._journal.append(1)
-        self._reset_at = self.position
+        self._journal.note_everything()
 
     # -- rows and columns
 
@@ -123,6 +101,7 @@ class NodeTable:
         for row in self.rows:
             row.alloc.append(0)
             row.used.append(0)
+            row.amounts = 0
         return number
 
     def row_of(self, name: str) -> NodeRow:
@@ -158,6 +137,17 @@ class NodeTable:
             del self.by_name[row.name]
             self._free.append(row.index)
 
+    def amounts_of(self, row: NodeRow) -> int:
+        """Return the number of what a row has and gives: rows with the same number have equal amounts."""
+        if not row.amounts:
+            if len(self._amounts) >= MAX_AMOUNTS:
+                self._amounts.clear()
+            limits = (row.pod_count, row.pod_limit, row.nonzero_cpu, row.nonzero_memory)
+            number = self._amounts.setdefault((limits, *row.used, *row.alloc), self._last_amounts + 1)
+            self._last_amounts = max(self._last_amounts, number)
+            row.amounts = number
+        return row.amounts
+
     # -- nodes
 
     def set_node(self, node: Node) -> None:
@@ -178,7 +168,7 @@ class NodeTable:
         row.labels = node.metadata.labels
         self._set_allocatable(row, node)
         self._set_images(row, {n: i.size_bytes or 0 for i in node.status.images for n in i.names})
-        self._note(index, node=True)
+        self._journal.note(index, node=True)
 
     def _set_allocatable(self, row: NodeRow, node: Node) -> None:
         row.alloc = [0] * len(self.resources.values)
@@ -188,6 +178,7 @@ class NodeTable:
                 row.alloc[column] = amount(name, quantity)
         for column, value in enumerate(row.alloc):
             self.allocatable[column][row.index] = value
+        row.amounts = 0
         row.pod_limit = row.alloc[self.resources.index[PODS]]
         self.pod_limit[row.index] = row.pod_limit
 
@@ -219,9 +210,10 @@ class NodeTable:
         row.alloc = [0] * len(self.resources.values)
         for column in self.allocatable:
             column[index] = 0
+        row.amounts = 0
         row.pod_limit = 0
         self.pod_limit[index] = 0
-        self._note(index, node=True)
+        self._journal.note(index, node=True)
         self._release_if_empty(row)
 
     # -- Pods
@@ -250,7 +242,7 @@ class NodeTable:
         info.pod = pod
         labels = pod.metadata.labels
         if info.labels != labels and self.index.relabel(info, row.index, labels):
-            self._note(row.index, node=False)
+            self._journal.note(row.index, node=False)
 
     def remove_pod(self, uid: str) -> None:
         """Take a Pod away; harmless when it is not known."""
@@ -282,13 +274,14 @@ class NodeTable:
         row.nonzero_cpu += sign * pod.requests.nonzero_cpu
         row.nonzero_memory += sign * pod.requests.nonzero_memory
         row.pod_count += sign
+        row.amounts = 0
         self.nonzero_cpu[index] = row.nonzero_cpu
         self.nonzero_memory[index] = row.nonzero_memory
         self.pod_count[index] = row.pod_count
         for port in pod.ports:
             self._count_port(port, row, sign)
         self.index.add(pod, index, sign)
-        self._note(index, node=False)
+        self._journal.note(index, node=False)
 
     def _count_port(self, port: HostPort, row: NodeRow, sign: int) -> None:
         address, protocol, number = port

@@ -37,14 +37,15 @@ class TallyKey:
 
 
 class Tally:
-    """How many Pods of each row match a question."""
+    """How many Pods of each row match a question; `version` grows with every one that comes or goes."""
 
-    __slots__ = ("counts", "key", "total")
+    __slots__ = ("counts", "key", "total", "version")
 
     def __init__(self, key: TallyKey, capacity: int) -> None:
         self.key = key
         self.counts: Counts = np.zeros(capacity, dtype=np.int32)
         self.total = 0
+        self.version = 0
 
 
 class TermRecord:
@@ -108,6 +109,8 @@ class PodIndex:
         self._tallies: dict[TallyKey, Tally] = {}
         self._records: dict[AffinityTerm, TermRecord] = {}
         self._record_list: list[TermRecord] = []
+        self.terms_version = 0
+        """Grows whenever a term gets its first Pod or loses its last."""
         self._live_groups = 0
         self._live_records = 0
 
@@ -187,6 +190,7 @@ class PodIndex:
         for tally in group.tallies:
             tally.counts[row] += delta
             tally.total += delta
+            tally.version += 1
 
     def _count_term(self, term: AffinityTerm, row: int, delta: int) -> None:
         record = self._records.get(term)
@@ -197,9 +201,12 @@ class PodIndex:
                 self._forget_matches()
             record = self._records[term] = TermRecord(term)
             self._record_list.append(record)
-        self._live_records -= bool(record.rows)
+        before = bool(record.rows)
         record.add(row, delta)
-        self._live_records += bool(record.rows)
+        after = bool(record.rows)
+        if before != after:
+            self._live_records += after - before
+            self.terms_version += 1
 
     def matching(self, pod: PodInfo) -> list[TermRecord]:
         """Return the terms of other Pods that are about this Pod; some may have no Pods any more."""
