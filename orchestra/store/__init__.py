@@ -41,6 +41,8 @@ from orchestra.store.model import (
 )
 
 if TYPE_CHECKING:
+    from orchestra.store.etcd.server import EtcdServer, serve_etcd
+    from orchestra.store.etcd.server_tls import ServeTLS
     from orchestra.store.logged import DurableLog, LoggedStore
     from orchestra.store.memory import MemoryStore
     from orchestra.store.restoring import restore_snapshot
@@ -56,6 +58,7 @@ __all__ = [
     "Delete",
     "DeleteResult",
     "DurableLog",
+    "EtcdServer",
     "Event",
     "Fence",
     "KeyValue",
@@ -70,6 +73,7 @@ __all__ = [
     "Range",
     "RangeResult",
     "SQLiteStore",
+    "ServeTLS",
     "SnapshotInfo",
     "Store",
     "StoreStatus",
@@ -80,14 +84,18 @@ __all__ = [
     "WatchRequest",
     "prefix_end",
     "restore_snapshot",
+    "serve_etcd",
 ]
 
 _EXPORTS = {
     "DurableLog": ".logged",
+    "EtcdServer": ".etcd.server",
     "LoggedStore": ".logged",
     "MemoryStore": ".memory",
     "SQLiteStore": ".sqlite",
+    "ServeTLS": ".etcd.server_tls",
     "restore_snapshot": ".restoring",
+    "serve_etcd": ".etcd.server",
 }
 
 __getattr__ = lazy_exports(__name__, _EXPORTS)

@@ -46,3 +46,12 @@ AUTH_NOT_ENABLED: Final = Answer("FAILED_PRECONDITION", "etcdserver: authenticat
 AUTH_FAILED: Final = Answer("INVALID_ARGUMENT", "etcdserver: authentication failed, invalid user ID or password")
 INVALID_AUTH_TOKEN: Final = Answer("UNAUTHENTICATED", "etcdserver: invalid auth token")
 PERMISSION_DENIED: Final = Answer("PERMISSION_DENIED", "etcdserver: permission denied")
+USER_EMPTY: Final = Answer("INVALID_ARGUMENT", "etcdserver: user name is empty")
+INVALID_SORT: Final = Answer("INVALID_ARGUMENT", "etcdserver: invalid sort option")
+COMMIT_FAILED: Final = Answer("ABORTED", "etcdserver: the write was not committed, nothing of it happened")
+"""Not one of etcd's, which has no such failure: it stops when it cannot write."""
+
+INVALID_REQUEST: Final = Answer("INVALID_ARGUMENT", "etcdserver: invalid request")
+NOT_SUPPORTED: Final = Answer("UNIMPLEMENTED", "etcdserver: not supported by this store")
+INTERNAL: Final = Answer("INTERNAL", "etcdserver: internal error")
+"""What the store says beyond the errors of its contract stays in the server's log."""

@@ -1,0 +1,38 @@
+"""How much a client may do that costs it nothing. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from orchestra.store.etcd.rpc.frames import ConnectionFailed, ErrorCode
+
+COSTLESS_FRAMES: Final = 10_000
+"""Frames that cost a client nothing (pings, settings, resets, empty ones), at once."""
+
+COSTLESS_FRAMES_PER_SECOND: Final = 1_000
+COSTLESS_FRAMES_PER_ANSWER: Final = 8
+
+
+class Budget:
+    """Fills up with time and with calls answered; whoever overdraws it is cut off."""
+
+    __slots__ = ("_left", "_now")
+
+    def __init__(self, now: float) -> None:
+        self._left: float = COSTLESS_FRAMES
+        self._now = now
+
+    def advance(self, now: float) -> None:
+        """Let time pass."""
+        self._left = min(COSTLESS_FRAMES, self._left + (now - self._now) * COSTLESS_FRAMES_PER_SECOND)
+        self._now = now
+
+    def earn(self) -> None:
+        """Count an answer."""
+        self._left = min(COSTLESS_FRAMES, self._left + COSTLESS_FRAMES_PER_ANSWER)
+
+    def pay(self) -> None:
+        """Count something that cost the client nothing. Raises `ConnectionFailed`."""
+        self._left -= 1
+        if self._left < 0:
+            raise ConnectionFailed(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that ask for nothing")
