@@ -87,6 +87,7 @@ _REFUSALS: Final[dict[str, Callable[[str], StoreError]]] = {
     answers.COMPACTED.text: lambda _: Compacted(0),
     answers.FUTURE_REVISION.text: lambda _: FutureRevision(0, 0),
     answers.NO_SPACE.text: _quota,
+    answers.COMMIT_FAILED.text: CommitFailed,
     answers.LEASE_NOT_FOUND.text: LeaseNotFound,
     answers.LEASE_EXISTS.text: LeaseExists,
     answers.CORRUPT.text: CorruptStore,
