@@ -85,14 +85,18 @@ SCRIPTS: dict[str, list[tuple[str, str]]] = {
         ("Put", 'key: "a" value: "1"'),
         (
             "Txn",
-            'compare { key: "a" target: VALUE value: "1" } failure { request_put { key: "never" } }'
-            'success { request_put { key: "b" value: "2" prev_kv: true } }'
-            'success { request_range { key: "a" range_end: "z" } } success { request_delete_range { key: "nobody" } }',
+            (
+                'compare { key: "a" target: VALUE value: "1" } failure { request_put { key: "never" } }'
+                'success { request_put { key: "b" value: "2" prev_kv: true } }'
+                'success { request_range { key: "a" range_end: "z" } } success { request_delete_range { key: "nobody" } }'
+            ),
         ),
         (
             "Txn",
-            'compare { key: "a" target: VERSION version: 9 result: GREATER } success { request_put { key: "b" } }'
-            'failure { request_range { key: "b" count_only: true } }',
+            (
+                'compare { key: "a" target: VERSION version: 9 result: GREATER } success { request_put { key: "b" } }'
+                'failure { request_range { key: "b" count_only: true } }'
+            ),
         ),
         ("Txn", 'compare { key: "nobody" target: CREATE create_revision: 0 } success { request_range { key: "a" } }'),
         ("Txn", 'compare { key: "nobody" target: VALUE value: "" } failure { request_range { key: "a" } }'),
@@ -105,9 +109,11 @@ SCRIPTS: dict[str, list[tuple[str, str]]] = {
         ("Txn", "compare { target: VERSION }"),
         (
             "Txn",
-            'success { request_txn { compare { key: "a" target: VALUE value: "1" } success { request_put { key: "n"'
-            'value: "1" } } success { request_range { key: "n" } } } } success { request_put { key: "m" value: "2" } }'
-            'success { request_delete_range { key: "a" prev_kv: true } }',
+            (
+                'success { request_txn { compare { key: "a" target: VALUE value: "1" } success { request_put { key: "n"'
+                'value: "1" } } success { request_range { key: "n" } } } } success { request_put { key: "m" value: "2" } }'
+                'success { request_delete_range { key: "a" prev_kv: true } }'
+            ),
         ),
         ("Txn", 'success { request_put { key: "d" } } success { request_put { key: "d" } }'),
         ("Txn", 'success { request_put { key: "d" } } success { request_delete_range { key: "c" range_end: "e" } }'),
