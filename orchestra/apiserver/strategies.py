@@ -77,7 +77,8 @@ def _without(document: Document, *names: str) -> Document:
 _GENERATION: dict[str, Changed | None] = {
     "Pod": _spec,
     "Deployment.apps": _spec_or_annotations,
-    "ReplicaSet.apps": _spec,
+    **dict.fromkeys(("ReplicaSet.apps", "StatefulSet.apps", "DaemonSet.apps", "ReplicationController"), _spec),
+    "ControllerRevision.apps": None,
     "PodDisruptionBudget.policy": _spec,
     "PodGroup.scheduling.k8s.io": _spec,
     "PriorityClass.scheduling.k8s.io": lambda _new, _old: False,

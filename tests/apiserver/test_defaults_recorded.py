@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gzip
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,25 @@ from orchestra.apiserver.validation import rules_for
 from orchestra.apiserver.validation.registry import RULES
 from tests.apiserver.rule_cases import SCHEME
 
-RECORDING = Path(__file__).parent.parent / "data" / "recorded_objects.json.gz"
+DATA = Path(__file__).parent.parent / "data"
+
+
+def _recorded() -> Iterator[dict[str, Any]]:
+    """Yield every object that was recorded by itself, and every one that was the answer to a request."""
+    yield from json.loads(gzip.decompress((DATA / "recorded_objects.json.gz").read_bytes()))
+    answers = json.loads(gzip.decompress((DATA / "golden_api.json.gz").read_bytes()))
+    for scenario in answers["scenarios"]:
+        for step in scenario["steps"]:
+            body = step["response"].get("body")
+            if step["response"]["code"] < 300 and isinstance(body, dict) and "uid" in body.get("metadata", {}):
+                yield body
+
+
 OBJECTS: list[dict[str, Any]] = [
     document
-    for document in json.loads(gzip.decompress(RECORDING.read_bytes()))
-    if SCHEME.info(document["apiVersion"], document["kind"]).group_kind in RULES
+    for document in _recorded()
+    if any(info.api_version == document["apiVersion"] and info.kind == document["kind"] for info in SCHEME)
+    and SCHEME.info(document["apiVersion"], document["kind"]).group_kind in RULES
 ]
 
 

@@ -12,15 +12,15 @@ from tests.golden.api_match import Variables, differences
 from tests.golden.api_replay import recording, replay_all, table
 
 FLOORS = {
-    "1-defaulting": 60,
-    "2-validation": 358,
-    "3-updates": 236,
-    "4-patches": 171,
+    "1-defaulting": 67,
+    "2-validation": 396,
+    "3-updates": 275,
+    "4-patches": 177,
     "5-field-validation": 65,
-    "6-list-get-watch": 222,
-    "7-delete": 369,
-    "8-subresources": 63,
-    "9-names-and-transport": 66,
+    "6-list-get-watch": 235,
+    "7-delete": 460,
+    "8-subresources": 78,
+    "9-names-and-transport": 78,
     "10-service-allocation": 140,
 }
 """How many steps of each group are equal at the least."""

@@ -14,14 +14,16 @@ PROGRESS_DEADLINE_SECONDS = 600
 ROLLING_SHARE = "25%"
 
 
-def _with_template(document: Document, spec: Document) -> Document:
+def with_template(document: Document, spec: Document) -> Document:
+    """Return `document` with `spec`, whose template has its defaults."""
     template = default_template(spec.get("template"))
     if template is spec.get("template") and spec is document.get("spec"):
         return document
     return {**document, "spec": spec if template is spec.get("template") else {**spec, "template": template}}
 
 
-def _filled(spec: Mapping[str, Any], defaults: Mapping[str, Any]) -> Any:
+def filled(spec: Mapping[str, Any], defaults: Mapping[str, Any]) -> Any:
+    """Return `spec` with the values of `defaults` that it does not have."""
     missing = {name: value for name, value in defaults.items() if spec.get(name) is None}
     return {**spec, **missing} if missing else spec
 
@@ -31,17 +33,17 @@ def default_replica_set(document: Document) -> Document:
     from orchestra.api.apps import ReplicaSet
 
     document = canonical(document, ReplicaSet)
-    return _with_template(document, _filled(document.get("spec") or {}, {"replicas": 1}))
+    return with_template(document, filled(document.get("spec") or {}, {"replicas": 1}))
 
 
 def _strategy(strategy: Mapping[str, Any]) -> Any:
     if strategy.get("type") not in (None, "", "RollingUpdate"):
         return strategy
     rolling = strategy.get("rollingUpdate") or {}
-    filled = _filled(rolling, {"maxUnavailable": ROLLING_SHARE, "maxSurge": ROLLING_SHARE})
-    if strategy.get("type") and filled is rolling:
+    complete = filled(rolling, {"maxUnavailable": ROLLING_SHARE, "maxSurge": ROLLING_SHARE})
+    if strategy.get("type") and complete is rolling:
         return strategy
-    return {**strategy, "type": "RollingUpdate", "rollingUpdate": filled}
+    return {**strategy, "type": "RollingUpdate", "rollingUpdate": complete}
 
 
 def default_deployment(document: Document) -> Document:
@@ -54,8 +56,8 @@ def default_deployment(document: Document) -> Document:
         "revisionHistoryLimit": REVISION_HISTORY_LIMIT,
         "progressDeadlineSeconds": PROGRESS_DEADLINE_SECONDS,
     }
-    spec = _filled(document.get("spec") or {}, defaults)
+    spec = filled(document.get("spec") or {}, defaults)
     strategy = _strategy(spec.get("strategy") or {})
     if strategy is not spec.get("strategy"):
         spec = {**spec, "strategy": strategy}
-    return _with_template(document, spec)
+    return with_template(document, spec)
