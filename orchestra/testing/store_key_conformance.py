@@ -223,14 +223,14 @@ async def a_nested_txn_compares_with_the_state_before_the_outer_one(open_store: 
 async def put_options_keep_and_return_what_was_there(open_store: StoreFactory) -> None:
     async with open_store() as store:
         lease = await store.lease_grant(600)
-        await store.put(b"a", b"1", lease=lease.id)
+        first = (await store.put(b"a", b"1", lease=lease.id)).revision
 
         async def put(**options: Any) -> PutResult:
             result = (await store.txn(Txn(success=(Put(b"a", prev_kv=True, **options),)))).results[0]
             assert isinstance(result, PutResult)
             return result
 
-        assert (await put(value=b"2", ignore_lease=True)).prev_kv == KeyValue(b"a", b"1", 2, 2, 1, lease.id)
+        assert (await put(value=b"2", ignore_lease=True)).prev_kv == KeyValue(b"a", b"1", first, first, 1, lease.id)
         kept = await store.get(b"a")
         assert kept is not None
         assert (kept.value, kept.lease) == (b"2", lease.id)
