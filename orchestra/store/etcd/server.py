@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -34,7 +35,11 @@ log = get_logger("etcd")
 
 
 class EtcdServer:
-    """A store that is served while the context is open; `serve_etcd` makes one, and says what the arguments mean."""
+    """A store that is served while the context is open; `serve_etcd` makes one, and says what the arguments mean.
+
+    `listener` is a socket that listens at `address`, a Unix one, already: clients may be waiting there. Who made it has
+    seen to its mode, and removes it.
+    """
 
     def __init__(
         self,
@@ -45,11 +50,13 @@ class EtcdServer:
         users: Mapping[str, str] | None = None,
         insecure: bool = False,
         name: str = "default",
+        listener: socket.socket | None = None,
         limits: Limits | None = None,
         drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
         self._address = parse_address(address)
         check_guarded(self._address, tls, users=users is not None, insecure=insecure)
+        self._listener = listener
         self._store = store
         self._tls = tls
         self._users = None if users is None else Users(users)
@@ -120,6 +127,9 @@ class EtcdServer:
 
     async def _listen(self, rpc: RPCServer, context: ssl.SSLContext | None) -> None:
         address = self._address
+        if self._listener is not None:
+            await rpc.listen_unix(self._listener)
+            return
         if not address.path:
             self.port = await rpc.listen(address.host, address.port, context)
             return

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from anyio.abc import TaskGroup
@@ -56,10 +57,11 @@ class RPCServer:
         self._listeners.append(listener)
         return int(listener.sockets[0].getsockname()[1])
 
-    async def listen_unix(self, path: str) -> None:
-        """Listen at a Unix socket. Raises `OSError`."""
+    async def listen_unix(self, place: str | socket.socket) -> None:
+        """Listen at a path, or take over a Unix socket that listens. Raises `OSError`."""
         loop = asyncio.get_running_loop()
-        self._listeners.append(await loop.create_unix_server(self._driver, path, backlog=1_024))
+        where: dict[str, Any] = {"path": place} if isinstance(place, str) else {"sock": place}
+        self._listeners.append(await loop.create_unix_server(self._driver, **where, backlog=1_024))
 
     def _driver(self) -> Driver:
         return Driver(self, asyncio.get_running_loop().time)
