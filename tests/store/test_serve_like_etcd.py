@@ -88,7 +88,8 @@ SCRIPTS: dict[str, list[tuple[str, str]]] = {
             (
                 'compare { key: "a" target: VALUE value: "1" } failure { request_put { key: "never" } }'
                 'success { request_put { key: "b" value: "2" prev_kv: true } }'
-                'success { request_range { key: "a" range_end: "z" } } success { request_delete_range { key: "nobody" } }'
+                'success { request_range { key: "a" range_end: "z" } }'
+                'success { request_delete_range { key: "nobody" } }'
             ),
         ),
         (
@@ -111,7 +112,8 @@ SCRIPTS: dict[str, list[tuple[str, str]]] = {
             "Txn",
             (
                 'success { request_txn { compare { key: "a" target: VALUE value: "1" } success { request_put { key: "n"'
-                'value: "1" } } success { request_range { key: "n" } } } } success { request_put { key: "m" value: "2" } }'
+                'value: "1" } } success { request_range { key: "n" } } } }'
+                'success { request_put { key: "m" value: "2" } }'
                 'success { request_delete_range { key: "a" prev_kv: true } }'
             ),
         ),

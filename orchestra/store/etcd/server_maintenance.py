@@ -63,7 +63,7 @@ class MaintenanceService:
         """List the alarms, of which a store has none: a write that finds no room says so by itself."""
         if request.action == rpc_pb2.AlarmRequest.ACTIVATE:
             raise refusal(answers.NOT_SUPPORTED)
-        # etcd does not say its revision here, nor when it defragments.
+        # etcd does not say its revision here, nor when it defragments or lists its members.
         return rpc_pb2.AlarmResponse(header=self._identity.header(0))
 
     async def status(self, _: rpc_pb2.StatusRequest) -> rpc_pb2.StatusResponse:
@@ -96,16 +96,16 @@ class MaintenanceService:
         return rpc_pb2.HashKVResponse(
             header=await self._header(),
             hash=_number(found.hash),
-            compact_revision=found.compact_revision,
+            # etcd's word for a history that was never compacted.
+            compact_revision=found.compact_revision or -1,
             hash_revision=found.revision,
         )
 
     async def member_list(self, _: rpc_pb2.MemberListRequest) -> rpc_pb2.MemberListResponse:
         """Name the one member."""
-        member = rpc_pb2.Member(
-            ID=self._identity.member_id, name=self._identity.name, clientURLs=[self._address()], peerURLs=[]
-        )
-        return rpc_pb2.MemberListResponse(header=await self._header(), members=[member])
+        identity = self._identity
+        member = rpc_pb2.Member(ID=identity.member_id, name=identity.name, clientURLs=[self._address()])
+        return rpc_pb2.MemberListResponse(header=identity.header(0), members=[member])
 
     async def snapshot(self, call: StreamCall) -> None:
         """Send a snapshot as a file of this project's: what `restore_snapshot` reads, not what etcd keeps."""
