@@ -200,9 +200,6 @@ class SQLiteFile:
         # A file without tables is one whose maker was killed: nothing was ever in it, unless the mark says otherwise.
         if (application != APPLICATION_ID or not version) and (tables or self._lock.marked):
             raise CorruptStore("it is no store, or was emptied")
-        # With another mode in its head SQLite would leave out what is in the log.
-        if tables and connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            raise CorruptStore("its head does not name the write-ahead log")
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             unread = re.search(r"unable to get the page. error code=(\d+)", verdict)
