@@ -96,23 +96,14 @@ class APIError(OrchestraError):
 
     def to_status(self) -> dict[str, Any]:
         """Return this error as a metav1.Status document."""
-        details: dict[str, Any] = {}
-        for key in ("name", "group", "kind", "uid"):
-            if getattr(self, key):
-                details[key] = getattr(self, key)
+        named = {"name": self.name, "group": self.group, "kind": self.kind, "uid": self.uid}
+        details: dict[str, Any] = {key: value for key, value in named.items() if value}
         if self.causes:
             details["causes"] = [attrs.asdict(c, filter=lambda _, value: bool(value)) for c in self.causes]
         if self.retry_after_seconds:
             details["retryAfterSeconds"] = self.retry_after_seconds
-        status: dict[str, Any] = {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Failure",
-            "message": self.message,
-            "reason": self.reason,
-            "code": self.code,
-        }
+        status: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+        status |= {"message": self.message, "reason": self.reason, "code": self.code}
         if details:
             status["details"] = details
         return status
