@@ -41,8 +41,10 @@ from orchestra.store.model import (
 )
 
 if TYPE_CHECKING:
+    from orchestra.store.etcd.options import EtcdOptions, EtcdTLS
     from orchestra.store.etcd.server import EtcdServer, serve_etcd
     from orchestra.store.etcd.server_tls import ServeTLS
+    from orchestra.store.etcd.store import EtcdStore
     from orchestra.store.logged import DurableLog, LoggedStore
     from orchestra.store.memory import MemoryStore
     from orchestra.store.restoring import restore_snapshot
@@ -58,7 +60,10 @@ __all__ = [
     "Delete",
     "DeleteResult",
     "DurableLog",
+    "EtcdOptions",
     "EtcdServer",
+    "EtcdStore",
+    "EtcdTLS",
     "Event",
     "Fence",
     "KeyValue",
@@ -90,6 +95,9 @@ __all__ = [
 _EXPORTS = {
     "DurableLog": ".logged",
     "EtcdServer": ".etcd.server",
+    "EtcdOptions": ".etcd.options",
+    "EtcdStore": ".etcd.store",
+    "EtcdTLS": ".etcd.options",
     "LoggedStore": ".logged",
     "MemoryStore": ".memory",
     "SQLiteStore": ".sqlite",

@@ -146,6 +146,12 @@ async def a_watch_below_the_compact_revision_is_refused(open_store: Callable[[],
             async with store.watch(WatchRequest(b"p/a", start_revision=start + 2)):
                 pass
         assert refused.value.compact_revision == start + 3
+
+
+async def a_watch_from_the_compact_revision_on_is_told_all(open_store: Callable[[], Store]) -> None:
+    async with open_store() as store:
+        start = await _history(store)
+        await store.compact(start + 3)
         async with store.watch(WatchRequest(b"p/", b"p0", start_revision=start + 3)) as watch:
             assert _brief(await _until(watch, start + 4)) == _expected(start)[1:]
 
@@ -248,6 +254,7 @@ WATCH_CHECKS: Final[tuple[Callable[[Any], Awaitable[None]], ...]] = (
     a_revision_comes_in_one_batch,
     a_quiet_watch_learns_how_far_things_are,
     a_watch_below_the_compact_revision_is_refused,
+    a_watch_from_the_compact_revision_on_is_told_all,
     a_delete_at_the_compact_revision_is_still_told,
     a_slow_watcher_is_ended_and_others_are_not,
     closing_the_store_ends_its_watches,

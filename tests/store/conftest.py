@@ -19,5 +19,7 @@ def etcd_binary(request: pytest.FixtureRequest) -> EtcdBinary:
 @pytest.fixture(scope="session")
 def etcd(etcd_binary: EtcdBinary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdCluster]:
     """One member that all tests share: a test must not rely on its revision and may wipe it at its beginning."""
-    with EtcdCluster(tmp_path_factory.mktemp("etcd"), binary=etcd_binary) as cluster:
+    folder = tmp_path_factory.mktemp("etcd")
+    # What the contract allows in one txn, and its encoding.
+    with EtcdCluster(folder, binary=etcd_binary, arguments=["--max-request-bytes=2097152"]) as cluster:
         yield cluster

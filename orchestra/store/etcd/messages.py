@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from orchestra._proto.etcd.v3 import kv_pb2, rpc_pb2
@@ -105,6 +105,15 @@ def txn_result(answer: rpc_pb2.TxnResponse, request: Txn, revision: int) -> TxnR
 def events(messages: Sequence[kv_pb2.Event]) -> list[Event]:
     """Return the events of a watch's answer."""
     return [Event(key_value(one.kv), key_value(one.prev_kv) if one.HasField("prev_kv") else None) for one in messages]
+
+
+def ranges_in(request: Txn) -> Iterator[Range]:
+    """Return the ranges that a txn could read."""
+    for op in (*request.success, *request.failure):
+        if isinstance(op, Range):
+            yield op
+        elif isinstance(op, Txn):
+            yield from ranges_in(op)
 
 
 def _fenced(inner: rpc_pb2.TxnRequest, fence: Fence) -> rpc_pb2.TxnRequest:

@@ -49,8 +49,6 @@ class EtcdOptions:
     heartbeat_timeout_seconds: float = 3.0
     watches_per_stream: int = 256
     """Watches that share one stream; further ones get another."""
-    max_txn_ops: int = 128
-    """The members' `--max-txn-ops`, if it is less than what the contract allows."""
 
 
 @attrs.frozen
