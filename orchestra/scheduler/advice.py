@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from orchestra.api.diagnosis import Advice, Change
 from orchestra.api.quantity import Quantity
 from orchestra.api.rules.taints import untolerated
+from orchestra.scheduler.diagnosis import distinct
 from orchestra.scheduler.lacking import Requirements, taint_text
 from orchestra.scheduler.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
 from orchestra.scheduler.view import Nodes
@@ -37,6 +38,8 @@ MAX_SETS: Final = 8
 """Sets of plugins that are looked at when many combinations of them refuse nodes."""
 MAX_LOOKED_AT: Final = 64
 """Nodes for which a plugin of one's own is asked one by one."""
+MAX_TEXT: Final = 256
+"""Characters of what a plugin of one's own says."""
 
 Rows: TypeAlias = NDArray[np.intp]
 Groups: TypeAlias = Iterable[tuple[tuple[Change, ...], Rows]]
@@ -80,17 +83,18 @@ def advise(diagnosis: Diagnosis, pod: PodInfo, table: NodeTable, profile: Profil
 
 def _nearest(diagnosis: Diagnosis) -> Iterator[tuple[tuple[str, ...], Rows]]:
     """Yield the sets of plugins that refuse the nodes which the fewest refuse, with the rows of each set."""
-    refused = [(part.plugin, part.rejections.codes != 0) for part in diagnosis.filters if part.rejections.codes.any()]
+    refused = [(part.plugin, part.rejections.codes != 0) for part in diagnosis.filters]
+    refused = [(plugin, mask) for plugin, mask in refused if mask.any()]
     if diagnosis.considered is not None:
         refused.append((diagnosis.left_out[0], ~diagnosis.considered))
     number = np.zeros(len(diagnosis.names), dtype=np.int64)
     pattern = np.zeros(len(diagnosis.names), dtype=np.int64)
     for position, (_, mask) in enumerate(refused[:62]):
         number += mask
-        pattern |= np.where(mask, 1 << position, 0)
+        pattern |= mask.astype(np.int64) << position
     rows = np.flatnonzero(diagnosis.active)
     rows = rows[number[rows] == number[rows].min()]
-    patterns, counts = np.unique(pattern[rows], return_counts=True)
+    patterns, counts = distinct(pattern[rows])
     for which in patterns[np.argsort(-counts, kind="stable")][:MAX_SETS].tolist():
         names = dict.fromkeys(name for position, (name, _) in enumerate(refused[:62]) if which >> position & 1)
         yield tuple(names), rows[pattern[rows] == which]
@@ -106,9 +110,9 @@ def _refined(case: _Case, names: list[str], rows: Rows) -> Iterator[tuple[tuple[
             yield (*changes, *more), those
 
 
-def _grouped(keys: NDArray[Any], rows: Rows) -> Iterator[tuple[int, Rows]]:
+def _grouped(keys: NDArray[np.int64] | NDArray[np.int32], rows: Rows) -> Iterator[tuple[int, Rows]]:
     """Yield the rows of each key, the most frequent key first."""
-    values, counts = np.unique(keys, return_counts=True)
+    values, counts = distinct(keys)
     for value in values[np.argsort(-counts, kind="stable")].tolist():
         yield value, rows[keys == value]
 
@@ -243,7 +247,7 @@ def _of_plugin(case: _Case, name: str, rows: Rows) -> Groups:
             text = plugin.advise(case.pod, case.table.rows[row]) or _unknown(case, name, row).text
             rows_of.setdefault(text, []).append(row)
     for text, same in rows_of.items():
-        yield (Change(action="Other", plugin=name, text=text),), np.array(same, dtype=np.intp)
+        yield (Change(action="Other", plugin=name, text=text[:MAX_TEXT]),), np.array(same, dtype=np.intp)
 
 
 def _unknown(case: _Case, name: str, row: int) -> Change:
@@ -253,7 +257,8 @@ def _unknown(case: _Case, name: str, row: int) -> Change:
         code = int(part.rejections.codes[row]) if part.plugin == name else 0
         if code:
             reasons = part.rejections.explain(code).reasons
-    return Change(action="Other", plugin=name, text=f"an end to: {', '.join(reasons) or 'being left out'}")
+    text = f"an end to: {', '.join(reasons) or 'being left out'}"
+    return Change(action="Other", plugin=name, text=text[:MAX_TEXT])
 
 
 _LACKING: Final[dict[str, Callable[[_Case, str, Rows], Groups]]] = {

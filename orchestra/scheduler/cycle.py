@@ -6,8 +6,8 @@ Pod changes one row, so the next Pod of the shape costs the recomputation of tha
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Final, Protocol
+from collections.abc import Callable, Hashable
+from typing import Final, Protocol, TypeAlias
 
 import attrs
 import numpy as np
@@ -65,13 +65,18 @@ class Chance(Protocol):
         ...
 
 
+Witness: TypeAlias = Callable[[PodInfo, Evaluation, int, int], None]
+"""Sees each choice before the Pod is counted: what was said of all nodes, the chosen row, how many were as good."""
+
+
 class Cycle:
     """Schedules Pods of one profile onto a table, one after another. `random` breaks ties among the best nodes."""
 
-    def __init__(self, profile: Profile, table: NodeTable, random: Chance) -> None:
+    def __init__(self, profile: Profile, table: NodeTable, random: Chance, *, witness: Witness | None = None) -> None:
         self.profile = profile
         self.table = table
         self._random = random
+        self._witness = witness
         self._shapes: dict[Hashable, Evaluation] = {}
         self._shared = SharedAnswers(profile, table)
 
@@ -116,6 +121,8 @@ class Cycle:
             best = rows[totals == totals.max()]
         # Like kube-scheduler's selectHost: each of the best nodes is as likely as any other.
         choice = int(best[self._random.randrange(len(best))] if len(best) > 1 else best[0])
+        if self._witness is not None:
+            self._witness(pod, evaluation, choice, len(best))
         node = self.table.rows[choice].name
         self.table.assume(pod, node)
         return Placed(pod, node)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import numpy as np
@@ -18,6 +18,8 @@ from orchestra.scheduler.interface import Bools, Ints, Rejection, Rejections
 
 NOT_EVALUATED: Final = "node(s) didn't satisfy plugin(s) [{}]"
 """Kubernetes' word for nodes that a PreFilter left out; the names of the plugins go in."""
+MAX_COUNTED: Final = 65_536
+"""Up to so large numbers are counted in an array with a place for each."""
 
 
 @attrs.frozen
@@ -59,6 +61,18 @@ class Refused:
         return len(self.rows)
 
 
+def distinct(numbers: NDArray[Any]) -> tuple[Ints, Ints]:
+    """Return the different numbers, none negative, and how often each occurs.
+
+    As numpy.unique, but mostly without sorting, which costs ten times as much.
+    """
+    if len(numbers) and int(numbers.max()) < MAX_COUNTED:
+        counts = np.bincount(numbers)
+        values = np.flatnonzero(counts)
+        return values, counts[values]
+    return np.unique(numbers, return_counts=True)
+
+
 def refused_nodes(
     filters: Iterable[tuple[str, Rejections | None]],
     first_refusal: Ints,
@@ -81,7 +95,7 @@ def refused_nodes(
         if len(rows):
             codes = rejections.codes[rows]
             found += [
-                Refused(plugin, rejections.explain(code), rows[codes == code]) for code in np.unique(codes).tolist()
+                Refused(plugin, rejections.explain(code), rows[codes == code]) for code in distinct(codes)[0].tolist()
             ]
     return tuple(found)
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from orchestra.scheduler.answers import FilterAnswer, ScoreAnswer, as_rejections, asking, checked, merged
-from orchestra.scheduler.diagnosis import Diagnosis, FilterPart, ScorePart
+from orchestra.scheduler.diagnosis import Diagnosis, FilterPart, Refused, ScorePart, refused_nodes
 from orchestra.scheduler.interface import (
     SUCCESS,
     Bools,
@@ -314,11 +314,23 @@ class Evaluation:
         """The weighted sum of all scores of each row; `INFEASIBLE` where no Pod of the shape can go."""
         return self._ranking.total
 
-    @property
-    def score_answers(self) -> list[ScoreAnswer]:
-        """What every Score plugin says of every row."""
+    def scores_of(self, row: int) -> tuple[tuple[str, int, int, int], ...]:
+        """Return what each Score plugin says of one row: its name, its weight, the raw and the normalised score."""
+        asked = self._rows.scores_of(row)
+        found = []
+        for item in self._scores:
+            if not item.skipped:
+                name = item.plugin.name
+                raw = asked[name] if item.by_row else item.raw.item(row)
+                found.append((name, item.weight, raw, raw if item.by_row else item.normalized.item(row)))
+        return tuple(found)
+
+    def refused_nodes(self) -> tuple[Refused, ...]:
+        """Return the refused nodes, by plugin and reasons."""
         self._rows.settle()
-        return self._scores
+        parts = [(item.plugin.name, item.rejections) for item in self._filters]
+        active = self.table.active[: self.table.size]
+        return refused_nodes(parts, self.first_refusal, active, self.considered, self.left_out)
 
     @property
     def first_refusal(self) -> Ints:

@@ -119,6 +119,17 @@ class LocalRows:
             raise plugin_failed(plugin, point, error) from error
         return refusal, total
 
+    def scores_of(self, row: int) -> dict[str, int]:
+        """Return what the functions for scores say of one row."""
+        node, plugin = self._table.rows[row], None
+        try:
+            found = {}
+            for _, plugin, function in self._raters:
+                found[plugin.name] = function(node)
+        except Exception as error:
+            raise plugin_failed(plugin, "Score", error) from error
+        return found
+
     def settle(self) -> None:
         """Bring the arrays of the single plugins up to date."""
         if not self._behind:
