@@ -1,91 +1,61 @@
-"""From a decision to a bound Pod, or back: the part of the driver that talks to the server about bindings."""
+"""From a decision to a bound Pod, or back: the part of the driver that talks to the server about bindings.
+
+Whatever happens on the way, a Pod is bound once and its room is given to nobody else before that is settled:
+
+- PreBind of all Pods of a unit comes first; a unit that becomes too small by it is taken back before anything is bound.
+- A binding whose answer is lost, late or an error that leaves it open is followed by the question whether it happened,
+  asked until there is an answer; if not, the same binding is tried again on the same node, `MAX_BINDS` times in all.
+- Only an error that is certain, a plugin that is late, or the last of these attempts gives the room back.
+- A node that is gone by now, or that Pods of somebody else have filled, is not bound to.
+"""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
-import attrs
+import numpy as np
 
 from orchestra._log import get_logger
 from orchestra.api.core.pod import Pod
 from orchestra.backoff import Backoff
-from orchestra.errors import APIError, Conflict, Forbidden, Invalid, NotFound, OrchestraError
+from orchestra.errors import APIError, Conflict, Forbidden, Invalid, NotFound, OrchestraError, PluginError
+from orchestra.scheduler.answers import asking
 from orchestra.scheduler.events import Action, ClusterEvent, Resource
-from orchestra.scheduler.interface import CycleState, Verdict
+from orchestra.scheduler.interface import Verdict
 from orchestra.scheduler.nodetable import NodeTable
-from orchestra.scheduler.queue import QueuedPod, SchedulingQueue
+from orchestra.scheduler.permitting import PlacedUnit, Placement
+from orchestra.scheduler.queue import SchedulingQueue
 from orchestra.scheduler.reporting import Reporter
+from orchestra.scheduler.view import Nodes
 
 if TYPE_CHECKING:
     from orchestra.client.interface import Client
     from orchestra.clock import Clock
 
+PLUGIN_SECONDS: Final = 60.0
+"""How long PreBind and Bind of a plugin may take."""
+BIND_AGAIN: Final = Backoff(initial_seconds=0.1, factor=2.0, max_seconds=5.0)
+MAX_BINDS: Final = 6
+"""Attempts to bind a Pod to one node, for about six seconds."""
 ASK_AGAIN: Final = Backoff(initial_seconds=0.1, factor=2.0, max_seconds=5.0)
 """How often the server is asked whether a Pod was bound, when the answer to the binding left that open."""
-MAX_QUESTIONS: Final = 20
+UNIT_BINDERS: Final = 16
+"""Pods of one group that are bound at the same time."""
 
-_CERTAIN: Final = (Conflict, NotFound, Forbidden, Invalid)
+_CERTAIN: Final = (Conflict, NotFound, Forbidden, Invalid, PluginError)
 """Errors after which it is certain that this binding did not happen."""
 
 _log = get_logger("scheduler")
 
 
-@attrs.frozen(eq=False)
-class Placement:
-    """A Pod that is assumed on a node. `asked`: a Permit plugin has kept it waiting already."""
+class _Refused(Exception):
+    """A plugin's verdict on its way up."""
 
-    pod: QueuedPod
-    node: str
-    state: CycleState
-    asked: bool = False
-
-
-class Buffer:
-    """Placed Pods that wait for one of several workers to bind them.
-
-    A worker that takes one wakes the next only while there are more: where binding never waits, as at a server in the
-    same process, one worker does them all in one go and the others sleep on.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._placements: deque[Placement] = deque()
-        self._idle: list[anyio.Event] = []
-        self._waking = False
-        self._room: anyio.Event | None = None
-
-    def put(self, placement: Placement) -> None:
-        """Add one; who adds many asks for `room` in between."""
-        self._placements.append(placement)
-        self._wake()
-
-    async def room(self) -> None:
-        """Wait until there are not too many."""
-        while len(self._placements) >= self._limit:
-            self._room = anyio.Event()
-            await self._room.wait()
-
-    async def take(self) -> Placement:
-        """Return the oldest, wait for one if there is none."""
-        while not self._placements:
-            woken = anyio.Event()
-            self._idle.append(woken)
-            await woken.wait()
-            self._waking = False
-        placement = self._placements.popleft()
-        if self._room is not None and len(self._placements) < self._limit:
-            self._room.set()
-            self._room = None
-        self._wake()
-        return placement
-
-    def _wake(self) -> None:
-        if self._placements and self._idle and not self._waking:
-            self._waking = True
-            self._idle.pop().set()
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
 
 
 class Binder:
@@ -98,7 +68,9 @@ class Binder:
         table: NodeTable,
         queue: SchedulingQueue,
         reporter: Reporter,
+        *,
         wake: Callable[[], None],
+        plugin_seconds: float = PLUGIN_SECONDS,
     ) -> None:
         self._client = client
         self._clock = clock
@@ -106,49 +78,184 @@ class Binder:
         self._queue = queue
         self._reporter = reporter
         self._wake = wake
+        self._plugin_seconds = plugin_seconds
 
-    async def bind(self, placement: Placement) -> None:
-        """Run PreBind, Bind and PostBind; every outcome is recorded in table, queue and Events."""
-        pod, node = placement.pod, placement.node
-        try:
-            refused = await self._ask_plugins(placement)
-        except APIError as error:
-            await self._failed(placement, error)
+    async def bind(self, unit: PlacedUnit) -> None:
+        """Bind the Pods of a unit, or take back what cannot be bound."""
+        left = [placement for placement in unit.placements if self._can_still_go(placement)]
+        if any(placement.pod.profile.pre_binds for placement in left):
+            left = await self._prepared(left)
+        if len(left) < unit.needed:
+            for placement in left:
+                self._refused(placement, _Refused("too few Pods of its group could be prepared"))
             return
-        except Exception as error:  # noqa: BLE001 - a plugin's fault: it costs this Pod its cycle and is reported
-            _log.error("plugin failed while binding", pod=pod.info.key, error=repr(error))
-            await self._failed(placement, error)
+        await self._each(left, self._bind)
+
+    async def _each(self, placements: list[Placement], do: Callable[[Placement], Any]) -> None:
+        if len(placements) == 1:
+            await do(placements[0])
             return
-        if refused:
+        limiter = anyio.CapacityLimiter(UNIT_BINDERS)
+
+        async def one(placement: Placement) -> None:
+            async with limiter:
+                await do(placement)
+
+        async with anyio.create_task_group() as tasks:
+            for placement in placements:
+                tasks.start_soon(one, placement)
+
+    def _can_still_go(self, placement: Placement) -> bool:
+        """Look once more before binding: the Pod may be gone, or its node, or the room that it was to have."""
+        if not self._queue.in_flight(placement.pod):
             self.undo(placement)
-            self._queue.retry(pod, self._clock.monotonic())
-            self._reporter.failed(pod, refused)
-            return
+            return False
+        row = self._table.by_name.get(placement.node)
+        if row is None or row.node is None:
+            self._refused(placement, _Refused(f"node {placement.node} is gone"))
+            return False
+        if placement.pod.info.uid in self._table.assumed and self._overfull(placement, row.index):
+            self._refused(placement, _Refused(f"node {placement.node} was filled by others in the meantime"))
+            return False
+        return True
+
+    def _overfull(self, placement: Placement, index: int) -> bool:
+        """Say whether Pods that others bound have taken what the Pod was to have; it is counted there itself."""
+        if not placement.pod.profile.checks_room:
+            return False
+        node = Nodes(self._table, np.array([index], dtype=np.intp))
+        if node.pod_count[0] > node.pod_limit[0]:
+            return True
+        wants = placement.pod.info.requests.amounts
+        return any(node.requested(name)[0] > node.allocatable(name)[0] for name, _ in wants)
+
+    # -- PreBind
+
+    async def _prepared(self, placements: list[Placement]) -> list[Placement]:
+        ready: list[Placement] = []
+
+        async def prepare(placement: Placement) -> None:
+            try:
+                for plugin in placement.pod.profile.pre_binds:
+                    await self._asked(plugin, "PreBind", plugin.pre_bind, placement)
+            except _Refused as refusal:
+                self._refused(placement, refusal)
+            except (PluginError, OrchestraError) as error:
+                self._gave_up(placement, error)
+            else:
+                ready.append(placement)
+
+        await self._each(placements, prepare)
+        return [placement for placement in placements if placement in ready]
+
+    async def _asked(self, plugin: Any, point: str, function: Any, placement: Placement) -> bool:
+        """Ask an async plugin; returns whether it did not say SKIP. Raises _Refused, PluginError, or the client's."""
+        try:
+            with anyio.fail_after(self._plugin_seconds):
+                status = await function(self._client, placement.pod.info, placement.node)
+            if status is None or status.success:
+                return True
+            if status.verdict is Verdict.SKIP:
+                return False
+            raise _Refused(f"{plugin.name}: {', '.join(status.reasons)}")
+        except TimeoutError as error:
+            late = f"plugin {plugin.name} did not answer in {point} within {self._plugin_seconds:g} seconds"
+            raise _LateError(late, plugin=plugin.name) from error
+        except (_Refused, OrchestraError):
+            raise
+        except Exception as error:
+            raise PluginError(f"plugin {plugin.name} failed in {point}: {error!r}", plugin=plugin.name) from error
+
+    # -- Bind
+
+    async def _bind(self, placement: Placement) -> None:
+        for attempt in range(1, MAX_BINDS + 1):
+            try:
+                await self._ask_binders(placement)
+            except _Refused as refusal:
+                self._refused(placement, refusal)
+                return
+            except OrchestraError as error:
+                if await self._settled(placement, error, last=attempt == MAX_BINDS):
+                    return
+                await anyio.sleep(BIND_AGAIN.delay_seconds(attempt))
+            else:
+                self._bound(placement)
+                return
+
+    async def _settled(self, placement: Placement, error: OrchestraError, *, last: bool) -> bool:
+        """After an error: say whether this binding is over, one way or the other; else it is tried again."""
+        late = isinstance(error, _LateError)
+        certain = isinstance(error, _CERTAIN) and not late
+        if not certain or isinstance(error, Conflict | PluginError):
+            where = await self._whereabouts(placement)
+            if where == placement.node:
+                self._bound(placement)
+                return True
+            if where != "":  # gone, or bound by somebody else: what the informer tells ends its wait
+                self.undo(placement)
+                self._queue.retry(placement.pod, self._clock.monotonic())
+                return True
+        if certain or last or late:
+            self._gave_up(placement, error)
+            return True
+        _log.warning("binding failed", pod=placement.pod.info.key, node=placement.node, error=str(error))
+        return False
+
+    async def _ask_binders(self, placement: Placement) -> None:
+        for plugin in placement.pod.profile.binds:
+            if await self._asked(plugin, "Bind", plugin.bind, placement):
+                return
+        raise _Refused("no plugin binds")
+
+    def _bound(self, placement: Placement) -> None:
+        pod, node = placement.pod, placement.node
         self._queue.done(pod)
         self._reporter.bound(pod, node)
         for plugin in pod.profile.post_binds:
-            plugin.post_bind(pod.info, node)
+            try:
+                asking(plugin, "PostBind", plugin.post_bind, pod.info, node)
+            except PluginError as error:
+                # The Pod is bound, and stays so.
+                _log.error("plugin failed", pod=pod.info.key, plugin=plugin.name, error=str(error))
+                self._reporter.warned(pod, str(error))
 
-    async def _ask_plugins(self, placement: Placement) -> str:
-        """Return why the Pod was not bound; nothing when it was."""
-        pod, node = placement.pod, placement.node
-        for plugin in pod.profile.pre_binds:
-            status = await plugin.pre_bind(self._client, pod.info, node)
-            if status is not None and not status.success:
-                return f"{plugin.name}: {', '.join(status.reasons)}"
-        for plugin in pod.profile.binds:
-            status = await plugin.bind(self._client, pod.info, node)
-            if status is None or status.success:
-                return ""
-            if status.verdict is not Verdict.SKIP:
-                return f"{plugin.name}: {', '.join(status.reasons)}"
-        return "no plugin binds"
+    async def _whereabouts(self, placement: Placement) -> str | None:
+        """Ask the server which node a Pod has after all: empty for none, None when the Pod is gone.
+
+        It is asked until it answers, or the informer has told what became of the Pod: as long as that is open, nobody
+        else may have the room.
+        """
+        meta = placement.pod.info.pod.metadata
+        attempt = 0
+        while True:
+            if not self._queue.in_flight(placement.pod):
+                known = self._table.placed.get(placement.pod.info.uid)
+                confirmed = known is not None and placement.pod.info.uid not in self._table.assumed
+                return known[1].name if confirmed and known is not None else None
+            attempt += 1
+            try:
+                with anyio.fail_after(self._plugin_seconds):
+                    found = await self._client.get(Pod, meta.name, namespace=meta.namespace)
+            except NotFound:
+                return None
+            except (OrchestraError, TimeoutError) as error:
+                _log.warning("cannot ask whether a Pod was bound", pod=placement.pod.info.key, error=str(error))
+                await anyio.sleep(ASK_AGAIN.delay_seconds(attempt))
+                continue
+            return (found.spec.node_name or "") if found.metadata.uid == meta.uid else None
+
+    # -- back again
 
     def undo(self, placement: Placement) -> None:
         """Give back everything that was set aside for a Pod, and say so to those that wait for room."""
         pod = placement.pod
         for plugin in reversed(pod.profile.reserves):
-            plugin.unreserve(placement.state, pod.info, placement.node)
+            try:
+                asking(plugin, "Unreserve", plugin.unreserve, placement.state, pod.info, placement.node)
+            except PluginError as error:
+                _log.error("plugin failed", pod=pod.info.key, plugin=plugin.name, error=str(error))
+                self._reporter.warned(pod, str(error))
         was_assumed = pod.info.uid in self._table.assumed
         self._table.forget(pod.info.uid)
         if was_assumed:
@@ -156,32 +263,24 @@ class Binder:
             self._queue.on_event(event, self._clock.monotonic())
         self._wake()
 
-    async def _failed(self, placement: Placement, error: Exception) -> None:
-        pod = placement.pod
-        if not isinstance(error, _CERTAIN) and await self._was_bound(placement):
-            self._queue.done(pod)
-            self._reporter.bound(pod, placement.node)
-            return
-        _log.warning("binding failed", pod=pod.info.key, node=placement.node, error=str(error))
-        self.undo(placement)
-        if isinstance(error, NotFound):
-            # The Pod is gone, or the informer will tell otherwise.
-            self._queue.retry(pod, self._clock.monotonic())
-            return
-        self._queue.retry(pod, self._clock.monotonic())
-        self._reporter.failed(pod, f"binding rejected: {error}")
+    def put_off(self, unit: PlacedUnit, message: str) -> None:
+        """Take a unit back that cannot be bound now; it is tried again."""
+        for placement in unit.placements:
+            self._refused(placement, _Refused(message))
 
-    async def _was_bound(self, placement: Placement) -> bool:
-        """Ask the server whether the binding happened although its answer did not arrive."""
-        meta = placement.pod.info.pod.metadata
-        for attempt in range(1, MAX_QUESTIONS + 1):
-            try:
-                found = await self._client.get(Pod, meta.name, namespace=meta.namespace)
-            except NotFound:
-                return False
-            except OrchestraError as error:
-                _log.warning("cannot ask whether a Pod was bound", pod=placement.pod.info.key, error=str(error))
-                await anyio.sleep(ASK_AGAIN.delay_seconds(attempt))
-                continue
-            return found.metadata.uid == meta.uid and found.spec.node_name == placement.node
-        return False
+    def _refused(self, placement: Placement, refusal: _Refused) -> None:
+        self.undo(placement)
+        self._queue.retry(placement.pod, self._clock.monotonic())
+        self._reporter.failed(placement.pod, refusal.message)
+
+    def _gave_up(self, placement: Placement, error: Exception) -> None:
+        _log.warning("binding failed", pod=placement.pod.info.key, node=placement.node, error=str(error))
+        self.undo(placement)
+        self._queue.retry(placement.pod, self._clock.monotonic())
+        if not isinstance(error, NotFound):  # else the Pod is gone, or the informer will tell otherwise
+            told = f"binding rejected: {error}" if isinstance(error, APIError) else str(error)
+            self._reporter.failed(placement.pod, told)
+
+
+class _LateError(PluginError):
+    """A plugin did not answer in time; what it was asked to do may happen yet."""

@@ -7,6 +7,8 @@ from typing import Any
 
 import attrs
 
+from orchestra.api.codec import decode
+from orchestra.api.policy import PodDisruptionBudget
 from orchestra.api.selectors import Selector, label_selector
 from orchestra.scheduler.podinfo import PodInfo
 
@@ -28,13 +30,17 @@ class DisruptionBudget:
         return pod.pod.metadata.name not in self.disrupted
 
     @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> DisruptionBudget:
-        """Return what a policy/v1 PodDisruptionBudget in wire form says."""
-        meta, status = document["metadata"], document.get("status") or {}
+    def of(cls, budget: PodDisruptionBudget) -> DisruptionBudget:
+        """Return what a PodDisruptionBudget says."""
         return cls(
-            namespace=meta.get("namespace") or "default",
-            name=meta["name"],
-            selector=label_selector((document.get("spec") or {}).get("selector")),
-            disruptions_allowed=int(status.get("disruptionsAllowed") or 0),
-            disrupted=frozenset(status.get("disruptedPods") or ()),
+            namespace=budget.metadata.namespace or "default",
+            name=budget.metadata.name,
+            selector=label_selector(budget.spec.selector),
+            disruptions_allowed=budget.status.disruptions_allowed,
+            disrupted=frozenset(budget.status.disrupted_pods),
         )
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> DisruptionBudget:
+        """Return what one in wire form says. Raises DecodeError."""
+        return cls.of(decode(document, PodDisruptionBudget))

@@ -19,6 +19,7 @@ class Resource(StrEnum):
     ASSIGNED_POD = "AssignedPod"
     UNSCHEDULED_POD = "UnscheduledPod"
     NAMESPACE = "Namespace"
+    POD_GROUP = "PodGroup"
     ANY = "*"
 
 

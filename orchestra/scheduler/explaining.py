@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from orchestra.scheduler.diagnosis import Diagnosis, Refused
     from orchestra.scheduler.evaluation import Evaluation
     from orchestra.scheduler.interface import PostFilterResult
-    from orchestra.scheduler.queue import Outlook
+    from orchestra.scheduler.queued import Outlook
 
 MAX_REASONS: Final = 20
 """Groups of refused nodes in a record; the nodes of further ones are only counted."""

@@ -11,11 +11,15 @@ from orchestra.api.core.node import Node
 from orchestra.api.core.pod import Pod
 from orchestra.api.core.service import Service
 from orchestra.api.object import Object
+from orchestra.api.policy import PodDisruptionBudget
 from orchestra.api.rules.conditions import is_terminal
+from orchestra.api.scheduling import PodGroup
 from orchestra.api.selectors import label_selector
 from orchestra.controller.interface import Change
+from orchestra.scheduler.budgets import DisruptionBudget
 from orchestra.scheduler.events import Action, ClusterEvent, Resource
 from orchestra.scheduler.nodetable import NodeTable
+from orchestra.scheduler.podgroups import Policy
 from orchestra.scheduler.podinfo import DEFAULT_SCHEDULER, PodInfo
 from orchestra.scheduler.profile import Profile
 from orchestra.scheduler.queue import SchedulingQueue
@@ -42,6 +46,7 @@ class Feed:
         self._profiles = profiles
         self._monotonic = monotonic
         self._wake = wake
+        self._budgets: dict[tuple[str, str], DisruptionBudget] = {}
 
     def handlers(self) -> tuple[tuple[type[Object], Handler], ...]:
         """Return the kinds to follow, with what takes in their changes."""
@@ -50,6 +55,8 @@ class Feed:
             (Node, self._each(self._node)),
             (Service, self._each(self._service)),
             (ReplicaSet, self._each(self._replica_set)),
+            (PodGroup, self._each(self._pod_group)),
+            (PodDisruptionBudget, self._each(self._disruption_budget)),
             (Pod, self._each(self._pod)),
         )
 
@@ -100,9 +107,30 @@ class Feed:
         selector = None if new is None else label_selector(new.spec.selector)
         self._table.set_owner_selector("ReplicaSet", meta.namespace, meta.name, selector)
 
+    def _pod_group(self, old: PodGroup | None, new: PodGroup | None) -> None:
+        meta = (new or old).metadata  # type: ignore[union-attr]
+        key = (meta.namespace, meta.name)
+        if new is None:
+            self._table.groups.set_policy(key, None)
+            return
+        gang = new.spec.scheduling_policy.gang
+        self._table.groups.set_policy(key, Policy(0 if gang is None else gang.min_count))
+        if old is None or old.spec != new.spec:
+            self._event(Resource.POD_GROUP, Action.ADD if old is None else Action.UPDATE_OTHER, old, new)
+
+    def _disruption_budget(self, old: PodDisruptionBudget | None, new: PodDisruptionBudget | None) -> None:
+        meta = (new or old).metadata  # type: ignore[union-attr]
+        key = (meta.namespace, meta.name)
+        if new is None:
+            self._budgets.pop(key, None)
+        else:
+            self._budgets[key] = DisruptionBudget.of(new)
+        self._table.disruption_budgets = tuple(self._budgets.values())
+
     # -- Pods
 
     def _pod(self, old: Pod | None, new: Pod | None) -> None:
+        self._member(old, new)
         if new is None:
             assert old is not None
             self._gone(old)
@@ -113,6 +141,19 @@ class Feed:
             self._table.nominated.pop(new.metadata.uid or new.key, None)
         else:
             self._unassigned(old, new)
+
+    def _member(self, old: Pod | None, new: Pod | None) -> None:
+        """Keep the members of groups; one that comes may complete its group."""
+        pod = new or old
+        assert pod is not None
+        if pod.spec.scheduling_group is None:
+            return
+        if new is None or is_terminal(new):
+            self._table.groups.remove(pod.metadata.uid or pod.key)
+            return
+        self._table.groups.add(PodInfo(new))
+        if old is None and not new.spec.node_name:
+            self._event(Resource.UNSCHEDULED_POD, Action.ADD, None, new)
 
     def _gone(self, old: Pod) -> None:
         uid = old.metadata.uid or old.key

@@ -38,7 +38,8 @@ from orchestra.scheduler.feed import Feed
 from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.profile import Profile
-from orchestra.scheduler.queue import QueuedPod, SchedulingQueue
+from orchestra.scheduler.queue import SchedulingQueue
+from orchestra.scheduler.queued import QueuedPod
 
 Document = Mapping[str, Any]
 
@@ -104,7 +105,7 @@ class Harness:
         self.now_seconds = 0.0
         self._cycle = Cycle(self.profile, self.table, SystemClock(seed).random)
         profiles = _Whatever(self.profile)
-        self._queue = SchedulingQueue(profiles)
+        self._queue = SchedulingQueue(profiles, self.table)
         feed = Feed(self.table, self._queue, profiles, lambda: self.now_seconds, lambda: None)
         self._take_in = dict(feed.handlers())
         for item in (*namespaces, *services, *nodes):
@@ -212,8 +213,8 @@ class Harness:
         results: list[Scheduled] = []
         while True:
             self._queue.flush(self.now_seconds)
-            while batch := self._queue.pop(1):
-                results.append(self._attempt(batch[0]))
+            while batch := self._queue.pop(1, self.now_seconds):
+                results += [self._attempt(pod) for unit in batch for pod in unit]
             due = self._queue.next_time()
             if due is None or due > end:
                 self.now_seconds = end

@@ -208,8 +208,8 @@ class Plugin:
 class PreEnqueuePlugin(Protocol):
     """Decides whether a Pod may be tried at all."""
 
-    def pre_enqueue(self, pod: PodInfo) -> Status | None:
-        """Return a refusal, or None."""
+    def pre_enqueue(self, pod: PodInfo, table: NodeTable) -> Status | None:
+        """Return a refusal, or None; a Pod that was refused is asked about again after the plugin's `events`."""
         ...
 
 

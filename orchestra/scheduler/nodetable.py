@@ -22,6 +22,7 @@ from orchestra.scheduler.budgets import DisruptionBudget
 from orchestra.scheduler.columns import Interned, LabelColumns, grown
 from orchestra.scheduler.journal import Changes, Journal
 from orchestra.scheduler.noderow import NodeRow
+from orchestra.scheduler.podgroups import PodGroups
 from orchestra.scheduler.podindex import PodIndex
 from orchestra.scheduler.podinfo import HostPort, PodInfo
 from orchestra.scheduler.resources import NATIVE, PODS, amount, counts
@@ -63,6 +64,7 @@ class NodeTable:
         self.services: dict[str, dict[str, Mapping[str, str]]] = {}
         self.owner_selectors: dict[tuple[str, str, str], Selector] = {}
         self.disruption_budgets: tuple[DisruptionBudget, ...] = ()
+        self.groups = PodGroups()
         self.nominated: dict[str, tuple[PodInfo, str]] = {}
         self.victims: set[str] = set()
         self.asked_about: set[str | tuple[str, str, str]] = set()

@@ -14,7 +14,7 @@ from orchestra.errors import APIError, Conflict, NotFound
 from orchestra.scheduler.interface import PostFilterResult
 from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.plugins.preemption import BY_SCHEDULER
-from orchestra.scheduler.queue import QueuedPod
+from orchestra.scheduler.queued import QueuedPod
 from orchestra.scheduler.reporting import Reporter
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -25,6 +25,7 @@ from orchestra.scheduler.interface import (
     ScorePlugin,
 )
 from orchestra.scheduler.plugins.basics import DefaultBinder, PrioritySort, SchedulingGates
+from orchestra.scheduler.plugins.gang import Gang
 from orchestra.scheduler.plugins.interpodaffinity import InterPodAffinity
 from orchestra.scheduler.plugins.noderesources import NodeResourcesBalancedAllocation, NodeResourcesFit
 from orchestra.scheduler.plugins.nodes import (
@@ -37,11 +38,16 @@ from orchestra.scheduler.plugins.nodes import (
 )
 from orchestra.scheduler.plugins.preemption import DefaultPreemption, DynamicResources
 from orchestra.scheduler.plugins.topologyspread import PodTopologySpread
+from orchestra.scheduler.podgroups import GroupPlugin
 from orchestra.scheduler.podinfo import DEFAULT_SCHEDULER, PodInfo
 from orchestra.scheduler.points import NAMES, POINTS
 
+if TYPE_CHECKING:
+    from orchestra.scheduler.nodetable import NodeTable
+
 DEFAULT_PLUGINS: Final[tuple[Plugin, ...]] = (
     SchedulingGates(),
+    Gang(),
     PrioritySort(),
     NodeUnschedulable(),
     NodeName(),
@@ -57,7 +63,10 @@ DEFAULT_PLUGINS: Final[tuple[Plugin, ...]] = (
     ImageLocality(),
     DefaultBinder(),
 )
-"""The plugins of kube-scheduler's default profile that exist here, in its order: filters run, and refuse, in it."""
+"""The plugins of kube-scheduler's default profile that exist here, in its order: filters run, and refuse, in it.
+
+Gang is added: it concerns only Pods that name a PodGroup.
+"""
 
 BUILTIN_PLUGINS: Final[tuple[type[Plugin], ...]] = tuple(type(plugin) for plugin in DEFAULT_PLUGINS)
 """Every plugin that profiles can name without saying where it is."""
@@ -111,6 +120,9 @@ class Profile:
                 if not isinstance(by_name[name], POINTS[point]):
                     raise ConfigurationError(f"profile {self.name}: plugin {name} does not take part in {point}")
         sorters = [plugin.name for plugin in self.having(QueueSortPlugin)]
+        groupers = [plugin.name for plugin in self.plugins if isinstance(plugin, GroupPlugin)]
+        if len(groupers) > 1:
+            raise ConfigurationError(f"profile {self.name}: only one plugin can group Pods: {', '.join(groupers)}")
         if len(sorters) > 1:
             raise ConfigurationError(f"profile {self.name}: only one plugin can sort the queue: {', '.join(sorters)}")
 
@@ -197,6 +209,35 @@ class Profile:
     def post_binds(self) -> tuple[Any, ...]:
         """Plugins of PostBind."""
         return self.having(PostBindPlugin)
+
+    @cached_property
+    def checks_room(self) -> bool:
+        """Whether Pods of this profile are kept from nodes that have too little of what they ask for."""
+        return any(plugin.name == "NodeResourcesFit" for plugin in self.filters)
+
+    @cached_property
+    def binds_plainly(self) -> bool:
+        """Whether nothing but the server is asked to bind a Pod."""
+        return not self.pre_binds and all(isinstance(plugin, DefaultBinder) for plugin in self.binds)
+
+    @cached_property
+    def grouping(self) -> Any:
+        """The plugin that places Pods together; None when there is none."""
+        return next((plugin for plugin in self.plugins if isinstance(plugin, GroupPlugin)), None)
+
+    @property
+    def grouping_name(self) -> str:
+        """The name of that plugin."""
+        return self.grouping.name if self.grouping is not None else ""
+
+    def group_of(self, pod: PodInfo, table: NodeTable) -> Hashable | None:
+        """Return what a Pod is placed together with; None for a Pod that is on its own."""
+        return None if self.grouping is None else self.grouping.group_of(pod, table)
+
+    @property
+    def sorter_name(self) -> str:
+        """The name of the plugin that sorts the queue."""
+        return self._sorter.name if self._sorter is not None else ""
 
     @cached_property
     def _sorter(self) -> Any:

@@ -5,87 +5,95 @@ A Pod that waits is in one of four pools:
 - active: can be tried now, ordered by the profile's QueueSort;
 - backoff: an event may have helped it, or its cycle failed, but it was tried a moment ago;
 - unschedulable: refused, until an event helps that one of the plugins which refused it asked for;
-- gated: held back by PreEnqueue until the Pod itself changes.
+- gated: held back by PreEnqueue, until the Pod itself changes or an event helps that the plugin asked for.
 
-While a Pod is being tried it is in flight: events that happen then are remembered and looked at when it is refused, so
-that none is lost between a decision and its outcome. No Pod can be forgotten: what the events missed, `flush` finds
-after `flush_seconds`.
+While a Pod is being tried it is in flight: events that happen then are looked at when it is refused, so that none is
+lost between a decision and its outcome. No Pod can be forgotten: what the events missed, `flush` finds after
+`flush_seconds`, in the gated pool too.
+
+Nobody starves: QueueSort decides, but every `TURNS`-th attempt goes to the active Pod that has waited longest, once it
+has waited for `patience_seconds`. So a Pod that became active when n others had waited longer is tried, at the latest,
+`TURNS` * (n + 1) attempts after its patience has ended, however many more important Pods keep coming; and those lose
+one attempt in `TURNS` at most. What it finds is another matter: room that it is refused goes to more important Pods.
+
+Pods of one group (`GroupPlugin`) are taken out together, whichever of them is ready.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Hashable, Iterable, Mapping
 from itertools import count
 from typing import Any, Final
 
-import attrs
-
 from orchestra.backoff import Backoff
-from orchestra.scheduler.events import ClusterEvent, EventHint
+from orchestra.errors import PluginError
+from orchestra.scheduler.events import ClusterEvent
+from orchestra.scheduler.hints import EventMemory, Hints
+from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.profile import Profile
+from orchestra.scheduler.queued import (
+    ACTIVE,
+    BACKOFF,
+    GATED,
+    IN_FLIGHT,
+    NO_PLUGINS,
+    POOLS,
+    UNSCHEDULABLE,
+    Outlook,
+    QueuedPod,
+    Unit,
+)
 
 POD_BACKOFF: Final = Backoff(initial_seconds=1.0, factor=2.0, max_seconds=10.0)
 FLUSH_SECONDS: Final = 30.0
-"""Longest that a refused Pod waits when no event helps it (kube-scheduler waits 5 minutes)."""
+"""Longest that a refused or gated Pod waits when no event helps it (kube-scheduler waits 5 minutes, or for ever)."""
+PATIENCE_SECONDS: Final = 10.0
+"""How long an active Pod waits before it can have one of the attempts that go by waiting time."""
+TURNS: Final = 16
+"""One of so many attempts goes by waiting time."""
 MAX_EVENTS_IN_FLIGHT: Final = 10_000
 """Events remembered for Pods in flight; beyond it such a Pod is tried again without looking."""
-NO_PLUGINS: Final[frozenset[str]] = frozenset()
-
-_ACTIVE, _BACKOFF, _UNSCHEDULABLE, _GATED, _IN_FLIGHT = range(5)
-
-
-@attrs.define(eq=False)
-class QueuedPod:
-    """One Pod that waits or is in flight. `since` is when it began to wait, `tried_at` when it was refused last."""
-
-    info: PodInfo
-    profile: Profile
-    since: float
-    number: int
-    attempts: int = 0
-    tried_at: float = 0.0
-    refused_by: frozenset[str] = NO_PLUGINS
-    pool: int = _ACTIVE
-    ready_at: float = 0.0
-    first_event: int = 0
-    gate: str = ""
-    decision: Any = None
-    """What the latest attempt decided, for the record of it."""
-
-
-@attrs.frozen
-class Outlook:
-    """When a Pod that waits is tried again: after one of `hints`, not before one time and at the latest by another."""
-
-    hints: tuple[EventHint, ...] = ()
-    not_before: float | None = None
-    at_latest: float | None = None
+MAX_FAULTS: Final = 1_000
+"""Faults of plugins that wait to be reported; further ones are dropped, the Pod's next attempt reports again."""
 
 
 class SchedulingQueue:
-    """All Pods that wait for a node."""
+    """All Pods that wait for a node. `table` is what PreEnqueue plugins are shown."""
 
     def __init__(
-        self, profiles: Mapping[str, Profile], *, backoff: Backoff = POD_BACKOFF, flush_seconds: float = FLUSH_SECONDS
+        self,
+        profiles: Mapping[str, Profile],
+        table: NodeTable | None = None,
+        *,
+        backoff: Backoff = POD_BACKOFF,
+        flush_seconds: float = FLUSH_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self._profiles = profiles
+        self._table = table or NodeTable()
         self._backoff = backoff
         self._flush_seconds = flush_seconds
+        self._patience_seconds = patience_seconds
         self._pods: dict[str, QueuedPod] = {}
-        # The counter in every heap entry keeps Pods themselves from being compared.
+        # The number in every heap entry keeps Pods themselves from being compared.
         self._active: list[tuple[Any, int, int, QueuedPod]] = []
+        self._by_age: deque[tuple[int, QueuedPod]] = deque()
         self._waiting: list[tuple[float, int, QueuedPod]] = []
-        self._refused: dict[tuple[str, frozenset[str]], dict[str, QueuedPod]] = {}
-        self._hints: dict[tuple[str, frozenset[str]], tuple[EventHint, ...]] = {}
+        self._resting: dict[tuple[str, frozenset[str]], dict[str, QueuedPod]] = {}
+        self._hints = Hints()
         self._flush_order: list[tuple[float, int, QueuedPod]] = []
+        self._groups: dict[Hashable, dict[str, QueuedPod]] = {}
         self._in_flight: dict[str, QueuedPod] = {}
         self._newly_gated: dict[str, QueuedPod] = {}
-        self._events: list[ClusterEvent] = []
-        self._events_start = 0
+        self._events = EventMemory(MAX_EVENTS_IN_FLIGHT)
         self._number = 0
-        self._entries = count()
+        self._turn = 0
+        self._entries = count(1)
+        self._faults: list[tuple[QueuedPod, PluginError]] = []
+        self._a_key: tuple[int, Any] | None = None
 
     def __len__(self) -> int:
         return len(self._pods)
@@ -95,23 +103,22 @@ class SchedulingQueue:
 
     def counts(self) -> dict[str, int]:
         """Return how many Pods each pool has."""
-        names = ("active", "backoff", "unschedulable", "gated", "in_flight")
-        found = dict.fromkeys(names, 0)
+        found = dict.fromkeys(POOLS, 0)
         for pod in self._pods.values():
-            found[names[pod.pool]] += 1
+            found[pod.pool_name] += 1
         return found
 
     def outlook(self, pod: QueuedPod) -> Outlook:
         """Say when a Pod is tried again."""
-        if pod.pool == _BACKOFF:
+        if pod.pool == BACKOFF:
             return Outlook(not_before=pod.ready_at, at_latest=pod.ready_at)
-        if pod.pool == _UNSCHEDULABLE:
-            rested = pod.tried_at + self._backoff.delay_seconds(pod.attempts)
-            at_latest = max(rested, pod.tried_at + self._flush_seconds)
-            return Outlook(self._hints_of((pod.profile.name, pod.refused_by)), rested, at_latest)
-        if pod.pool == _GATED:
-            return Outlook(self._hints_of((pod.profile.name, pod.refused_by)))
-        return Outlook()
+        if pod.pool not in (UNSCHEDULABLE, GATED):
+            return Outlook()
+        hints = self._hints.of(pod.profile.name, pod.refused_by)
+        if pod.pool == GATED:
+            return Outlook(hints)
+        rested = pod.tried_at + self._backoff.delay_seconds(pod.attempts)
+        return Outlook(hints, rested, max(rested, pod.tried_at + self._flush_seconds))
 
     def pods(self) -> tuple[QueuedPod, ...]:
         """Return every Pod that waits or is in flight, those that came first first."""
@@ -120,7 +127,12 @@ class SchedulingQueue:
     def newly_gated(self) -> list[QueuedPod]:
         """Return the Pods that PreEnqueue has held back since the last call, and still does."""
         found, self._newly_gated = self._newly_gated, {}
-        return [pod for pod in found.values() if pod.pool == _GATED]
+        return [pod for pod in found.values() if pod.pool == GATED]
+
+    def faults(self) -> list[tuple[QueuedPod, PluginError]]:
+        """Return what plugins did wrong since the last call, and to which Pod; it is tried again after its backoff."""
+        found, self._faults = self._faults, []
+        return found
 
     # -- Pods come, change and go
 
@@ -132,80 +144,182 @@ class SchedulingQueue:
             return
         self._number += 1
         profile = self._profiles[info.scheduler_name]
+        self._hints.know(profile)
         pod = self._pods[info.uid] = QueuedPod(info, profile, now, self._number)
         self._admit(pod, now)
 
     def remove(self, uid: str) -> None:
         """Forget a Pod that is bound or gone."""
         pod = self._pods.pop(uid, None)
-        self._newly_gated.pop(uid, None)
         if pod is not None:
+            self._newly_gated.pop(uid, None)
             self._leave(pod)
+            self._ungroup(pod)
             pod.pool = -1
 
     def _update(self, pod: QueuedPod, info: PodInfo, now: float) -> None:
         changed = pod.info.pod.spec is not info.pod.spec or pod.info.labels != info.labels
-        changed = changed and (pod.info.core_shape != info.core_shape or pod.pool == _GATED)
+        changed = changed and (
+            pod.info.core_shape != info.core_shape or pod.info.priority != info.priority or pod.pool == GATED
+        )
         pod.info = info
-        if pod.pool == _GATED and changed:
+        if not changed:
+            return
+        if pod.pool == GATED:
+            self._leave(pod)
             self._admit(pod, now)
-        elif pod.pool == _UNSCHEDULABLE and changed:
+        elif pod.pool == UNSCHEDULABLE:
             self._leave(pod)
             self._wake(pod, now)
+        elif pod.pool == ACTIVE:
+            self._push(pod)
 
     def _admit(self, pod: QueuedPod, now: float) -> None:
         """Put a Pod into the active pool, unless a PreEnqueue plugin holds it back."""
         for plugin in pod.profile.pre_enqueue:
-            status = plugin.pre_enqueue(pod.info)
-            if status is not None and not status.success:
-                pod.pool, pod.gate = _GATED, ", ".join(status.reasons)
-                pod.refused_by = frozenset((plugin.name,))
-                self._newly_gated[pod.info.uid] = pod
+            try:
+                status = plugin.pre_enqueue(pod.info, self._table)
+                gate = None if status is None or status.success else ", ".join(status.reasons)
+            except Exception as error:  # noqa: BLE001 - a plugin's fault: it is reported and costs this Pod a turn
+                self._fault(pod, plugin.name, "PreEnqueue", error, now)
+                return
+            if gate is not None:
+                if pod.gate != gate:
+                    self._newly_gated[pod.info.uid] = pod
+                pod.gate, pod.refused_by = gate, frozenset((plugin.name,))
+                self._rest(pod, GATED, now)
                 return
         pod.gate = ""
+        try:
+            self._group(pod)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fault(pod, pod.profile.grouping_name, "GroupOf", error, now)
+            return
         self._activate(pod, now)
 
+    def _fault(self, pod: QueuedPod, plugin: str, point: str, error: Exception, now: float) -> None:
+        self._tell(pod, plugin, point, error)
+        pod.attempts += 1
+        pod.tried_at = now
+        self._rest_until(pod, now + self._backoff.delay_seconds(pod.attempts))
+
+    def _tell(self, pod: QueuedPod, plugin: str, point: str, error: Exception) -> None:
+        if len(self._faults) < MAX_FAULTS:
+            text = f"plugin {plugin} failed in {point}: {error!r}"
+            self._faults.append((pod, PluginError(text, plugin=plugin)))
+
     def _activate(self, pod: QueuedPod, now: float) -> None:
-        pod.pool = _ACTIVE
+        pod.pool = ACTIVE
         pod.since = pod.since if pod.attempts == 0 else now
-        key = pod.profile.sort_key(pod.info, pod.since)
-        heapq.heappush(self._active, (key, pod.number, next(self._entries), pod))
+        pod.ready_at = now
+        self._push(pod)
+        self._by_age.append((pod.entry, pod))
+
+    def _push(self, pod: QueuedPod) -> None:
+        pod.entry = pod.entry or next(self._entries)
+        try:
+            key = (0, pod.profile.sort_key(pod.info, pod.since))
+            self._a_key = key if self._a_key is None else self._a_key
+            bool(key < self._a_key)  # keys that do not compare would break the heap later
+        except Exception as error:  # noqa: BLE001 - the Pod is tried all the same, behind those that have a key
+            self._tell(pod, pod.profile.sorter_name, "QueueSort", error)
+            key = (1, pod.since)
+        heapq.heappush(self._active, (key, pod.number, pod.entry, pod))
 
     def _wake(self, pod: QueuedPod, now: float) -> None:
         """Try a Pod again: now, or when it has waited long enough since it was tried last."""
-        pod.ready_at = pod.tried_at + self._backoff.delay_seconds(pod.attempts)
-        if pod.ready_at <= now:
+        ready_at = pod.tried_at + self._backoff.delay_seconds(pod.attempts)
+        if ready_at <= now:
             self._admit(pod, now)
-            return
-        pod.pool = _BACKOFF
-        heapq.heappush(self._waiting, (pod.ready_at, next(self._entries), pod))
+        else:
+            self._rest_until(pod, ready_at)
+
+    def _rest_until(self, pod: QueuedPod, ready_at: float) -> None:
+        pod.pool, pod.ready_at, pod.entry = BACKOFF, ready_at, next(self._entries)
+        heapq.heappush(self._waiting, (ready_at, pod.entry, pod))
+
+    def _rest(self, pod: QueuedPod, pool: int, now: float) -> None:
+        """Let a Pod wait for an event that one of the plugins which refused it asked for."""
+        pod.pool, pod.entry = pool, next(self._entries)
+        self._resting.setdefault((pod.profile.name, pod.refused_by), {})[pod.info.uid] = pod
+        heapq.heappush(self._flush_order, (now + self._flush_seconds, pod.entry, pod))
 
     def _leave(self, pod: QueuedPod) -> None:
         """Take a Pod out of its pool; heaps drop their entry when it comes up."""
-        if pod.pool == _UNSCHEDULABLE:
+        pod.entry = 0
+        if pod.pool in (UNSCHEDULABLE, GATED):
             key = (pod.profile.name, pod.refused_by)
-            group = self._refused.get(key, {})
-            group.pop(pod.info.uid, None)
-            if not group:
-                self._refused.pop(key, None)
-        elif pod.pool == _IN_FLIGHT:
+            resting = self._resting.get(key, {})
+            resting.pop(pod.info.uid, None)
+            if not resting:
+                self._resting.pop(key, None)
+        elif pod.pool == IN_FLIGHT:
             self._land(pod)
+
+    # -- groups
+
+    def _group(self, pod: QueuedPod) -> None:
+        self._ungroup(pod)
+        pod.group = pod.profile.group_of(pod.info, self._table)
+        if pod.group is not None:
+            self._groups.setdefault(pod.group, {})[pod.info.uid] = pod
+
+    def _ungroup(self, pod: QueuedPod) -> None:
+        members = self._groups.get(pod.group, {}) if pod.group is not None else {}
+        members.pop(pod.info.uid, None)
+        if pod.group is not None and not members:
+            self._groups.pop(pod.group, None)
+        pod.group = None
 
     # -- trying
 
-    def pop(self, limit: int) -> list[QueuedPod]:
-        """Return up to `limit` Pods to try now, in order; each must end in `done`, `refuse` or `retry`."""
-        found: list[QueuedPod] = []
-        while self._active and len(found) < limit:
-            pod = heapq.heappop(self._active)[-1]
-            if pod.pool != _ACTIVE:
-                continue
-            pod.pool = _IN_FLIGHT
-            pod.attempts += 1
-            pod.first_event = self._events_start + len(self._events)
-            self._in_flight[pod.info.uid] = pod
-            found.append(pod)
+    def pop(self, limit: int, now: float) -> list[Unit]:
+        """Return about `limit` Pods to try now, in order; each must end in `done`, `refuse` or `retry`."""
+        found: list[Unit] = []
+        while limit > 0:
+            pod = self._next(now)
+            if pod is None:
+                break
+            unit = self._with_its_group(pod)
+            for member in unit:
+                self._take_off(member)
+            found.append(unit)
+            limit -= len(unit)
         return found
+
+    def _next(self, now: float) -> QueuedPod | None:
+        self._turn += 1
+        if self._turn % TURNS == 0:
+            oldest = self._oldest()
+            if oldest is not None and now - oldest.ready_at >= self._patience_seconds:
+                return oldest
+        while self._active:
+            _, _, entry, pod = heapq.heappop(self._active)
+            if pod.pool == ACTIVE and pod.entry == entry:
+                return pod
+        return None
+
+    def _oldest(self) -> QueuedPod | None:
+        """Return the Pod that has been active for the longest."""
+        while self._by_age:
+            entry, pod = self._by_age[0]
+            if pod.pool == ACTIVE and pod.entry == entry:
+                return pod
+            self._by_age.popleft()
+        return None
+
+    def _with_its_group(self, pod: QueuedPod) -> Unit:
+        if pod.group is None:
+            return (pod,)
+        others = (m for m in self._groups[pod.group].values() if m.pool in (ACTIVE, BACKOFF, UNSCHEDULABLE))
+        return tuple(sorted(others, key=lambda member: (-member.info.priority, member.number)))
+
+    def _take_off(self, pod: QueuedPod) -> None:
+        self._leave(pod)
+        pod.pool = IN_FLIGHT
+        pod.attempts += 1
+        pod.first_event = self._events.position
+        self._in_flight[pod.info.uid] = pod
 
     def done(self, pod: QueuedPod) -> None:
         """The Pod is bound."""
@@ -214,95 +328,71 @@ class SchedulingQueue:
 
     def refuse(self, pod: QueuedPod, plugins: Iterable[str], now: float) -> None:
         """No node can run the Pod: it waits for an event that one of `plugins` asked for."""
-        if not self._still_mine(pod):
+        if not self.in_flight(pod):
             return
         pod.tried_at = now
         pod.refused_by = frozenset(plugins)
-        events = self._events_since(pod.first_event)
+        events = self._events.since(pod.first_event)
         self._land(pod)
-        if events is None or any(self._helps(pod, event) for event in events):
+        if events is None or any(self._hints.help(pod.profile.name, pod.refused_by, pod.info, e) for e in events):
             self._wake(pod, now)
-            return
-        pod.pool = _UNSCHEDULABLE
-        self._refused.setdefault((pod.profile.name, pod.refused_by), {})[pod.info.uid] = pod
-        heapq.heappush(self._flush_order, (now + self._flush_seconds, next(self._entries), pod))
+        else:
+            self._rest(pod, UNSCHEDULABLE, now)
 
     def retry(self, pod: QueuedPod, now: float) -> None:
         """The cycle failed, or binding did: the Pod is tried again after its backoff."""
-        if self._still_mine(pod):
+        if self.in_flight(pod):
             pod.tried_at = now
             pod.refused_by = NO_PLUGINS
             self._land(pod)
             self._wake(pod, now)
 
-    def _still_mine(self, pod: QueuedPod) -> bool:
-        return self._pods.get(pod.info.uid) is pod and pod.pool == _IN_FLIGHT
+    def in_flight(self, pod: QueuedPod) -> bool:
+        """Say whether a Pod is still being tried: it is neither gone nor known to be bound."""
+        return self._pods.get(pod.info.uid) is pod and pod.pool == IN_FLIGHT
 
     def _land(self, pod: QueuedPod) -> None:
         self._in_flight.pop(pod.info.uid, None)
         if not self._in_flight:
-            self._events_start += len(self._events)
             self._events.clear()
 
     # -- events
 
     def on_event(self, event: ClusterEvent, now: float) -> None:
-        """Wake the refused Pods that an event may help."""
+        """Wake the refused and the gated Pods that an event may help."""
+        if not self._hints.wanted(event):
+            return
         if self._in_flight:
-            self._remember(event)
-        for key, group in list(self._refused.items()):
-            hints = [hint for hint in self._hints_of(key) if hint.concerns(event)]
-            if not hints:
-                continue
-            blind = any(hint.helps is None for hint in hints)
-            for pod in list(group.values()):
-                if blind or any(hint.matches(pod.info, event) for hint in hints):
-                    self._leave(pod)
-                    self._wake(pod, now)
+            self._events.add(event)
+        for key, resting in list(self._resting.items()):
+            hints = self._hints.about(*key, event)
+            if hints:
+                for pod in [p for p in resting.values() if self._hints.match(hints, p.info, event)]:
+                    self._rouse(pod, now)
 
-    def _hints_of(self, key: tuple[str, frozenset[str]]) -> tuple[EventHint, ...]:
-        hints = self._hints.get(key)
-        if hints is None:
-            profile, names = self._profiles[key[0]], key[1]
-            hints = tuple(h for plugin in profile.plugins if plugin.name in names for h in plugin.events())
-            self._hints[key] = hints
-        return hints
-
-    def _helps(self, pod: QueuedPod, event: ClusterEvent) -> bool:
-        return any(hint.matches(pod.info, event) for hint in self._hints_of((pod.profile.name, pod.refused_by)))
-
-    def _remember(self, event: ClusterEvent) -> None:
-        self._events.append(event)
-        if len(self._events) > MAX_EVENTS_IN_FLIGHT:
-            self._events_start += len(self._events)
-            self._events.clear()
-
-    def _events_since(self, position: int) -> list[ClusterEvent] | None:
-        """Return the events after a position; None when they are remembered no more."""
-        if position < self._events_start:
-            return None
-        return self._events[position - self._events_start :]
+    def _rouse(self, pod: QueuedPod, now: float) -> None:
+        gated = pod.pool == GATED
+        self._leave(pod)
+        if gated:
+            self._admit(pod, now)
+        else:
+            self._wake(pod, now)
 
     # -- time
 
     def flush(self, now: float) -> None:
-        """Move Pods whose time has come: out of backoff, and out of a refusal that no event has ended."""
+        """Move Pods whose time has come: out of backoff, and out of a wait that no event has ended."""
         while self._waiting and self._waiting[0][0] <= now:
-            ready_at, _, pod = heapq.heappop(self._waiting)
-            if pod.pool == _BACKOFF and pod.ready_at == ready_at:
+            _, entry, pod = heapq.heappop(self._waiting)
+            if pod.pool == BACKOFF and pod.entry == entry:
+                pod.entry = 0
                 self._admit(pod, now)
         while self._flush_order and self._flush_order[0][0] <= now:
-            at, _, pod = heapq.heappop(self._flush_order)
-            if pod.pool == _UNSCHEDULABLE and pod.tried_at + self._flush_seconds == at:
-                self._leave(pod)
-                self._wake(pod, now)
+            _, entry, pod = heapq.heappop(self._flush_order)
+            if pod.pool in (UNSCHEDULABLE, GATED) and pod.entry == entry:
+                self._rouse(pod, now)
 
     def next_time(self) -> float | None:
         """Return when `flush` has something to do next, at the latest; None for never."""
         times = [heap[0][0] for heap in (self._waiting, self._flush_order) if heap]
         return min(times) if times else None
-
-    @property
-    def has_active(self) -> bool:
-        """Whether there may be Pods to try now."""
-        return bool(self._active)

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from orchestra.scheduler.explaining import Decision
     from orchestra.scheduler.nodetable import NodeTable
     from orchestra.scheduler.podinfo import PodInfo
-    from orchestra.scheduler.queue import QueuedPod, SchedulingQueue
+    from orchestra.scheduler.queue import SchedulingQueue
+    from orchestra.scheduler.queued import QueuedPod
 
 WINDOW_SECONDS: Final = 0.05
 WHOLE_RECORDS: Final = 8

@@ -12,7 +12,7 @@ from orchestra.api.rules.conditions import condition
 from orchestra.api.times import format_time
 from orchestra.client.interface import Patch, PatchType
 from orchestra.errors import APIError
-from orchestra.scheduler.queue import QueuedPod
+from orchestra.scheduler.queued import QueuedPod
 
 if TYPE_CHECKING:
     from orchestra.client.interface import Client
@@ -50,6 +50,10 @@ class Reporter:
     def preempted(self, victim: Pod, pod: QueuedPod, node: str) -> None:
         """Tell that a Pod has to go for a more important one."""
         self._of(pod).normal(victim, "Preempted", f"Preempted by pod {pod.info.uid} on node {node}")
+
+    def warned(self, pod: QueuedPod, message: str) -> None:
+        """Tell that something went wrong that does not keep the Pod from its node."""
+        self._of(pod).warning(pod.info.pod, "SchedulerPluginFailed", message)
 
     def failed(self, pod: QueuedPod, message: str) -> None:
         """Tell that something went wrong on the way to a node."""

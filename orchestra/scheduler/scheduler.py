@@ -2,8 +2,8 @@
 
 Deciding never waits: a batch of Pods is taken from the queue and placed one after another on the table, where each is
 assumed at once. Binding waits: a fixed number of workers does it, behind a bounded buffer, so that deciding goes on
-meanwhile but never runs far ahead. A Pod that was assumed and could not be bound is forgotten again; when the answer of
-the server leaves open whether it was bound, the server is asked before anything else happens to the Pod.
+meanwhile but never runs far ahead. Where plugins of a profile take part in binding, its Pods are bound in tasks of
+their own, so that a plugin that hangs holds up nobody else.
 """
 
 from __future__ import annotations
@@ -12,27 +12,28 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 import anyio
-import attrs
 
 from orchestra._log import get_logger
 from orchestra.backoff import Backoff
 from orchestra.errors import ConfigurationError
-from orchestra.scheduler.binding import Binder, Buffer, Placement
-from orchestra.scheduler.cycle import Cycle, Failed, Placed, Unplaced
+from orchestra.scheduler.binding import PLUGIN_SECONDS, Binder
+from orchestra.scheduler.buffer import Buffer
+from orchestra.scheduler.cycle import Cycle
 from orchestra.scheduler.feed import Feed
-from orchestra.scheduler.interface import MAX_PERMIT_WAIT_SECONDS, CycleState, Verdict
+from orchestra.scheduler.interface import QueueSortPlugin
 from orchestra.scheduler.nodetable import NodeTable
+from orchestra.scheduler.permitting import PlacedUnit, WaitingPod
+from orchestra.scheduler.placing import Helpers, Placer
 from orchestra.scheduler.preempting import Preemptor
 from orchestra.scheduler.profile import Profile
-from orchestra.scheduler.queue import FLUSH_SECONDS, POD_BACKOFF, QueuedPod, SchedulingQueue
+from orchestra.scheduler.queue import FLUSH_SECONDS, PATIENCE_SECONDS, POD_BACKOFF, SchedulingQueue
 from orchestra.scheduler.reporting import Reporter
 
 if TYPE_CHECKING:
-    from anyio.abc import TaskStatus
+    from anyio.abc import TaskGroup, TaskStatus
 
-    from orchestra.client.interface import Client
-    from orchestra.clock import Clock
-    from orchestra.controller.interface import Recorder, Surroundings
+    from orchestra.controller.interface import Surroundings
+    from orchestra.scheduler.configuration import Configuration
 
 BATCH: Final = 64
 """Pods that are placed before other tasks of the process get their turn."""
@@ -40,16 +41,10 @@ BINDERS: Final = 64
 """Bindings that are under way at the same time."""
 BUFFER: Final = 256
 """Placed Pods that wait for a binder; deciding pauses when there are more."""
+MAX_SLOW: Final = 256
+"""Units of one profile whose plugins are being asked to bind them; further ones are tried again after their backoff."""
 
 _log = get_logger("scheduler")
-
-
-@attrs.frozen(eq=False)
-class _Permitted:
-    """A placed Pod that a Permit plugin keeps waiting, and until when at most."""
-
-    placement: Placement
-    deadline: float
 
 
 class Scheduler:
@@ -63,42 +58,89 @@ class Scheduler:
         *,
         backoff: Backoff = POD_BACKOFF,
         flush_seconds: float = FLUSH_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
+        plugin_seconds: float = PLUGIN_SECONDS,
         binders: int = BINDERS,
     ) -> None:
         """Take the profiles, the default one when there are none.
 
         `backoff` is how long a Pod rests between attempts, `flush_seconds` how long a refused Pod waits at most
-        although no event helped it. Raises ConfigurationError for profiles with one name.
+        although no event helped it, `patience_seconds` how long a Pod can be passed over by more important ones before
+        it has a turn, `plugin_seconds` how long PreBind and Bind of a plugin may take. Raises ConfigurationError for
+        profiles with one name, and for profiles that sort their Pods in different ways, as all wait in one queue.
         """
         chosen = tuple(profiles) or (Profile(),)
         self.profiles = {profile.name: profile for profile in chosen}
         if len(self.profiles) < len(chosen):
             raise ConfigurationError("profiles of one scheduler must have different names")
+        sorters = {profile.name: tuple(type(p) for p in profile.having(QueueSortPlugin)) for profile in chosen}
+        if len(set(sorters.values())) > 1:
+            raise ConfigurationError(f"profiles of one scheduler must have the same QueueSort: {', '.join(sorters)}")
         self._backoff = backoff
         self._flush_seconds = flush_seconds
+        self._patience_seconds = patience_seconds
+        self._plugin_seconds = plugin_seconds
         self._binders = binders
+        self._run: _Run | None = None
+
+    @classmethod
+    def configured(cls, configuration: Configuration) -> Scheduler:
+        """Return a scheduler with what a document says (`load_configuration`)."""
+        if configuration.ignored:
+            _log.warning("settings without meaning here", settings=configuration.ignored)
+        return cls(configuration.profiles, backoff=configuration.backoff)
 
     async def run(
         self, surroundings: Surroundings, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
     ) -> None:
         """Place Pods until cancelled; ready when the caches are and the first Pods can be placed."""
-        queue = SchedulingQueue(self.profiles, backoff=self._backoff, flush_seconds=self._flush_seconds)
-        run = _Run(self.profiles, queue, surroundings.client, surroundings.clock, surroundings.recorder)
+        table = NodeTable()
+        queue = SchedulingQueue(
+            self.profiles,
+            table,
+            backoff=self._backoff,
+            flush_seconds=self._flush_seconds,
+            patience_seconds=self._patience_seconds,
+        )
         unsubscribe = []
         try:
-            for kind, handler in run.feed.handlers():
-                unsubscribe.append(surroundings.informers.informer(kind).subscribe(handler))
-            await surroundings.informers.wait_synced()
             async with anyio.create_task_group() as tasks:
+                run = self._run = _Run(self.profiles, table, queue, surroundings, tasks, self._plugin_seconds)
+                for kind, handler in run.feed.handlers():
+                    unsubscribe.append(surroundings.informers.informer(kind).subscribe(handler))
+                await surroundings.informers.wait_synced()
                 for _ in range(self._binders):
                     tasks.start_soon(run.bind_forever)
-                tasks.start_soon(run.report_forever)
-                tasks.start_soon(run.preempt_forever)
+                tasks.start_soon(run.reporter.run)
+                tasks.start_soon(run.preemptor.run)
                 task_status.started()
                 await run.place_forever()
         finally:
+            self._run = None
             for end in unsubscribe:
                 end()
+
+    # -- Pods that wait for permission
+
+    def waiting_pods(self) -> tuple[WaitingPod, ...]:
+        """Return the placed Pods that Permit plugins keep waiting; none when the scheduler does not run."""
+        return () if self._run is None else self._run.placer.permits.waiting()
+
+    def approve(self, uid: str, plugin: str = "") -> bool:
+        """Let a waiting Pod go as far as `plugin` is concerned, or all plugins; says whether it waited for that."""
+        run = self._run
+        found = run is not None and run.placer.permits.approve(uid, plugin)
+        if found and run is not None:
+            run.wake_up()
+        return found
+
+    def deny(self, uid: str, plugin: str, message: str = "denied") -> bool:
+        """Take a waiting Pod's room back on behalf of `plugin`; says whether it waited.
+
+        The Pod's condition says `message`, and it is tried again after an event that the plugin asked for.
+        """
+        run = self._run
+        return run is not None and run.deny(uid, plugin, message)
 
 
 class _Run:
@@ -107,25 +149,35 @@ class _Run:
     def __init__(
         self,
         profiles: dict[str, Profile],
+        table: NodeTable,
         queue: SchedulingQueue,
-        client: Client,
-        clock: Clock,
-        recorder: Recorder,
+        surroundings: Surroundings,
+        tasks: TaskGroup,
+        plugin_seconds: float,
     ) -> None:
-        self.table = NodeTable()
+        client, clock = surroundings.client, surroundings.clock
         self.queue = queue
-        self.feed = Feed(self.table, queue, profiles, clock.monotonic, self._wake_up)
+        self.feed = Feed(table, queue, profiles, clock.monotonic, self.wake_up)
         self._clock = clock
-        self._cycles = {name: Cycle(profile, self.table, clock.random) for name, profile in profiles.items()}
-        self._reporter = Reporter(client, clock, recorder)
-        self._binder = Binder(client, clock, self.table, queue, self._reporter, self._wake_up)
-        self._preemptor = Preemptor(client, clock, self.table, self._reporter)
+        self._tasks = tasks
+        self.reporter = Reporter(client, clock, surroundings.recorder)
+        self.preemptor = Preemptor(client, clock, table, self.reporter)
+        self._binder = Binder(
+            client, clock, table, queue, self.reporter, wake=self.wake_up, plugin_seconds=plugin_seconds
+        )
+        cycles = {name: Cycle(profile, table, clock.random) for name, profile in profiles.items()}
+        self.placer = Placer(queue, cycles, Helpers(self.reporter, self._binder, self.preemptor))
         self._to_bind = Buffer(BUFFER)
+        self._slow = dict.fromkeys(profiles, 0)
         self._awake = anyio.Event()
-        self._permitted: dict[str, _Permitted] = {}
 
-    def _wake_up(self) -> None:
+    def wake_up(self) -> None:
+        """There may be something to do."""
         self._awake.set()
+
+    def deny(self, uid: str, plugin: str, message: str) -> bool:
+        """Take a waiting Pod's room back."""
+        return self.placer.deny(uid, plugin, message, self._clock.monotonic())
 
     async def place_forever(self) -> None:
         """Take Pods from the queue and place them; sleep until something happens when there are none."""
@@ -133,12 +185,14 @@ class _Run:
             self._awake = anyio.Event()
             now = self._clock.monotonic()
             self.queue.flush(now)
-            await self._ask_permission(now)
-            batch = self.queue.pop(BATCH)
-            for pod in batch:
-                placement = self._place(pod)
-                if placement is not None:
-                    self._to_bind.put(placement)
+            for placed in self.placer.ask_again(now):
+                self._bind(placed)
+            batch = self.queue.pop(BATCH, now)
+            for unit in batch:
+                found = self.placer.place(unit, self._clock.monotonic())
+                if found is not None:
+                    self._bind(found)
+            self.placer.report_faults(now)
             await self._to_bind.room()
             if batch:
                 await anyio.lowlevel.checkpoint()
@@ -146,79 +200,28 @@ class _Run:
                 await self._sleep()
 
     async def _sleep(self) -> None:
-        times = [
-            at for at in (self.queue.next_time(), *(p.deadline for p in self._permitted.values())) if at is not None
-        ]
+        times = [at for at in (self.queue.next_time(), self.placer.permits.next_time()) if at is not None]
         wait = max(0.0, min(times) - self._clock.monotonic()) if times else None
         with anyio.move_on_after(wait):
             await self._awake.wait()
 
-    def _place(self, pod: QueuedPod) -> Placement | None:
-        """Run one cycle; returns the placement to bind, if there is one and nobody objects."""
-        now = self._clock.monotonic()
-        outcome = self._cycles[pod.profile.name].schedule(pod.info)
-        match outcome:
-            case Placed(node=node):
-                return self._reserve(Placement(pod, node, CycleState()), now)
-            case Unplaced(diagnosis=diagnosis, post_filter=found):
-                self.queue.refuse(pod, diagnosis.plugins, now)
-                if not found.keep:
-                    self._preemptor.begin(pod, found)
-                self._reporter.refused(pod, diagnosis.message, nominated=None if found.keep else found.node)
-            case Failed(error=error):
-                _log.error("plugin failed", pod=pod.info.key, plugin=error.plugin, error=str(error))
-                self.queue.retry(pod, now)
-                self._reporter.failed(pod, str(error))
-        return None
+    def _bind(self, unit: PlacedUnit) -> None:
+        profile = unit.placements[0].pod.profile
+        if profile.binds_plainly:
+            self._to_bind.put(unit)
+        elif self._slow[profile.name] < MAX_SLOW:
+            self._slow[profile.name] += 1
+            self._tasks.start_soon(self._bind_slowly, unit, profile.name)
+        else:
+            self._binder.put_off(unit, f"{MAX_SLOW} Pods of the profile are being bound")
 
-    def _reserve(self, placement: Placement, now: float) -> Placement | None:
-        pod = placement.pod
-        for plugin in pod.profile.reserves:
-            status = plugin.reserve(placement.state, pod.info, placement.node)
-            if status is not None and not status.success:
-                self._binder.undo(placement)
-                self.queue.refuse(pod, (plugin.name,), now)
-                self._reporter.refused(pod, ", ".join(status.reasons))
-                return None
-        return self._permit(_Permitted(placement, now + MAX_PERMIT_WAIT_SECONDS), now)
-
-    def _permit(self, waiting: _Permitted, now: float) -> Placement | None:
-        """Ask the Permit plugins; one that says WAIT is asked again whenever something happens, until its bound."""
-        placement = waiting.placement
-        pod = placement.pod
-        self._permitted.pop(pod.info.uid, None)
-        for plugin in pod.profile.permits:
-            status = plugin.permit(placement.state, pod.info, placement.node)
-            if status is None or status.success:
-                continue
-            deadline = min(waiting.deadline, now + status.wait_seconds) if status.wait_seconds else waiting.deadline
-            if status.verdict is Verdict.WAIT and now < deadline:
-                kept = waiting if placement.asked else _Permitted(attrs.evolve(placement, asked=True), deadline)
-                if now < kept.deadline:
-                    self._permitted[pod.info.uid] = kept
-                    return None
-            self._binder.undo(placement)
-            self.queue.refuse(pod, (plugin.name,), now)
-            self._reporter.refused(pod, ", ".join(status.reasons) or f"{plugin.name} did not permit the Pod in time")
-            return None
-        return placement
-
-    async def _ask_permission(self, now: float) -> None:
-        for waiting in list(self._permitted.values()):
-            placement = self._permit(waiting, now)
-            if placement is not None:
-                self._to_bind.put(placement)
-                await self._to_bind.room()
+    async def _bind_slowly(self, unit: PlacedUnit, profile: str) -> None:
+        try:
+            await self._binder.bind(unit)
+        finally:
+            self._slow[profile] -= 1
 
     async def bind_forever(self) -> None:
         """Bind what was placed, one after another; several of these run side by side."""
         while True:
             await self._binder.bind(await self._to_bind.take())
-
-    async def preempt_forever(self) -> None:
-        """Evict the Pods that have to go for more important ones."""
-        await self._preemptor.run()
-
-    async def report_forever(self) -> None:
-        """Write the conditions of Pods that were refused."""
-        await self._reporter.run()

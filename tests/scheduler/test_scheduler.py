@@ -250,7 +250,7 @@ async def test_a_wait_for_permission_is_bounded(server: APIServer) -> None:
     await create(server, node("a"), pod("p"))
     async with scheduling(server, Scheduler((Profile().with_plugins(Slowly()),))):
         await anyio.sleep(12)
-        assert ("FailedScheduling", "alone") in await events_about(server, "p")
+        assert ("FailedScheduling", "Slowly did not permit the Pod in time: alone") in await events_about(server, "p")
         assert await nodes_of(server) == {"p": ""}
 
 

@@ -12,6 +12,7 @@ from orchestra.scheduler.podinfo import PodInfo
 
 if TYPE_CHECKING:
     from orchestra.client.interface import Client
+    from orchestra.scheduler.nodetable import NodeTable
 
 
 @attrs.frozen
@@ -33,7 +34,7 @@ class SchedulingGates(Plugin):
     name: ClassVar[str] = "SchedulingGates"
     core_shape_only: ClassVar[bool] = True
 
-    def pre_enqueue(self, pod: PodInfo) -> Status | None:
+    def pre_enqueue(self, pod: PodInfo, _table: NodeTable) -> Status | None:
         """Refuse while there is a gate."""
         gates = [gate.name for gate in pod.pod.spec.scheduling_gates]
         if not gates:

@@ -1,0 +1,108 @@
+"""Which events can help a refused Pod: what the plugins that refused it asked for. Pure.
+
+A plugin whose hint raises is taken to say yes: the Pod is tried once too often, and not once too seldom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from orchestra.scheduler.events import ClusterEvent, EventHint
+from orchestra.scheduler.podinfo import PodInfo
+from orchestra.scheduler.profile import Profile
+
+MAX_KINDS_OF_EVENTS: Final = 1_000
+"""Kinds of events, resource and action, of which it is remembered whether anybody asked for them."""
+
+
+class EventMemory:
+    """The latest events, by position; what is forgotten can be told from what never was."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._events: list[ClusterEvent] = []
+        self._start = 0
+
+    @property
+    def position(self) -> int:
+        """Where the next event will stand."""
+        return self._start + len(self._events)
+
+    def add(self, event: ClusterEvent) -> None:
+        """Remember an event; beyond the limit all are forgotten."""
+        self._events.append(event)
+        if len(self._events) > self._limit:
+            self.clear()
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._start += len(self._events)
+        self._events.clear()
+
+    def since(self, position: int) -> list[ClusterEvent] | None:
+        """Return the events from a position on; None when some of them are forgotten."""
+        return None if position < self._start else self._events[position - self._start :]
+
+
+class Hints:
+    """The hints of all plugins of the profiles that it knows."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, dict[str, tuple[EventHint, ...]]] = {}
+        self._sets: dict[tuple[str, frozenset[str]], tuple[EventHint, ...]] = {}
+        self._wanted: dict[tuple[object, int], bool] = {}
+
+    def know(self, profile: Profile) -> None:
+        """Take in a profile, when Pods of it wait for the first time."""
+        if profile.name not in self._of:
+            self._of[profile.name] = {plugin.name: _events_of(plugin) for plugin in profile.plugins}
+            self._wanted.clear()
+
+    def of(self, profile: str, plugins: frozenset[str]) -> tuple[EventHint, ...]:
+        """Return what these plugins of a profile asked for."""
+        known = self._sets.get((profile, plugins))
+        if known is None:
+            by_plugin = self._of[profile]
+            known = tuple(hint for name, hints in by_plugin.items() if name in plugins for hint in hints)
+            self._sets[profile, plugins] = known
+        return known
+
+    def wanted(self, event: ClusterEvent) -> bool:
+        """Say whether any plugin asked for events of this kind."""
+        key = (event.resource, event.action.value)
+        known = self._wanted.get(key)
+        if known is None:
+            if len(self._wanted) >= MAX_KINDS_OF_EVENTS:
+                self._wanted.clear()
+            every = (hint for plugins in self._of.values() for hints in plugins.values() for hint in hints)
+            known = self._wanted[key] = any(hint.concerns(event) for hint in every)
+        return known
+
+    def about(self, profile: str, plugins: frozenset[str], event: ClusterEvent) -> list[EventHint]:
+        """Return the hints that are about events of this kind."""
+        return [hint for hint in self.of(profile, plugins) if hint.concerns(event)]
+
+    def match(self, hints: Iterable[EventHint], pod: PodInfo, event: ClusterEvent) -> bool:
+        """Say whether one of the hints takes the event for helpful to a Pod."""
+        for hint in hints:
+            if hint.helps is None:
+                return True
+            try:
+                if hint.helps(pod, event):
+                    return True
+            except Exception:  # noqa: BLE001 - trying the Pod is the visible outcome, and costs one attempt
+                return True
+        return False
+
+    def help(self, profile: str, plugins: frozenset[str], pod: PodInfo, event: ClusterEvent) -> bool:
+        """Say whether an event may help a Pod that these plugins refused."""
+        return self.match(self.about(profile, plugins, event), pod, event)
+
+
+def _events_of(plugin: object) -> tuple[EventHint, ...]:
+    try:
+        found: tuple[EventHint, ...] = tuple(plugin.events())  # type: ignore[attr-defined]
+    except Exception:  # noqa: BLE001 - as if it had said nothing: any event may help
+        return (EventHint.any(),)
+    return found
