@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import click
 
+from orchestra.cli.clusters import FILE
+from orchestra.cli.commands.store_serve import serve_command
 from orchestra.cli.directories import default_data_dir, private_directory
 from orchestra.cli.failures import CommandError
-from orchestra.cli.stores import FILE, STORE_FILE, StorePlace, opened, place_options
+from orchestra.cli.stores import STORE_FILE, StorePlace, opened, place_options
 from orchestra.cli.verb import guarded, verb
 
 if TYPE_CHECKING:
@@ -42,10 +44,6 @@ def run_command(run: Callable[[Any, Terminal], Awaitable[int]], options: Any) ->
     return anyio.run(interruptible, work, terminal)
 
 
-def _place(given: dict[str, Any]) -> StorePlace:
-    return StorePlace(**{field.name: given.pop(field.name) for field in attrs.fields(StorePlace)})
-
-
 # Backup
 
 
@@ -69,7 +67,7 @@ def snapshot_command(**given: Any) -> int:
 
     The plane may go on running: its store is asked through the socket in its data directory.
     """
-    return run_command(snapshot, SnapshotOptions(place=_place(given), **given))
+    return run_command(snapshot, SnapshotOptions(place=StorePlace.take(given), **given))
 
 
 async def snapshot(options: SnapshotOptions, terminal: Terminal) -> int:
@@ -153,7 +151,7 @@ _REVISION: Final = click.argument("revision", type=click.IntRange(min=0), defaul
 @click.option("--defragment", is_flag=True, help="Give the space to the file system, too; writes wait meanwhile.")
 def compact_command(**given: Any) -> int:
     """Forget what only revisions below REVISION can see (default: below the present one)."""
-    return run_command(compact, CareOptions(place=_place(given), **given))
+    return run_command(compact, CareOptions(place=StorePlace.take(given), **given))
 
 
 async def compact(options: CareOptions, terminal: Terminal) -> int:
@@ -173,7 +171,7 @@ async def compact(options: CareOptions, terminal: Terminal) -> int:
 @OUTPUT
 def status_command(**given: Any) -> int:
     """Show a store's revisions and sizes."""
-    return run_command(status, CareOptions(place=_place(given), **given))
+    return run_command(status, CareOptions(place=StorePlace.take(given), **given))
 
 
 async def status(options: CareOptions, terminal: Terminal) -> int:
@@ -201,7 +199,7 @@ async def status(options: CareOptions, terminal: Terminal) -> int:
 @OUTPUT
 def hash_command(**given: Any) -> int:
     """Show the hash of a store's history up to REVISION: equal histories have equal hashes."""
-    return run_command(hash_store, CareOptions(place=_place(given), **given))
+    return run_command(hash_store, CareOptions(place=StorePlace.take(given), **given))
 
 
 async def hash_store(options: CareOptions, terminal: Terminal) -> int:
@@ -215,7 +213,7 @@ async def hash_store(options: CareOptions, terminal: Terminal) -> int:
     return _table(terminal, ("STORE", "HASH", "REVISION", "COMPACTED"), row)
 
 
-for _command in (snapshot_command, restore_command, compact_command, status_command, hash_command):
+for _command in (serve_command, snapshot_command, restore_command, compact_command, status_command, hash_command):
     store_command.add_command(_command)
 
 

@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from orchestra.cli.clusters import Cluster, cluster_options
 from orchestra.cli.directories import default_data_dir, private_directory
+from orchestra.cli.stores import STORE_FILE
 from orchestra.cli.verb import guarded, verb
 
 if TYPE_CHECKING:
     from orchestra.apiserver.grpc_front import GRPCFront
+    from orchestra.apiserver.interface import Front
     from orchestra.cli.terminal import Terminal
     from orchestra.node import NodeAgent
     from orchestra.plane import ControlPlane
+    from orchestra.store import Store
 
 _FILE = click.Path(path_type=Path)
 _LOG_LEVELS = ("debug", "info", "warning", "error", "off")
@@ -24,7 +28,7 @@ _LOG_LEVELS = ("debug", "info", "warning", "error", "off")
 
 @attrs.frozen(kw_only=True)
 class UpOptions:
-    """What to run. Without a `data_dir` it is `~/.orchestra/data`."""
+    """What to run. Without a `data_dir` it is `~/.orchestra/data`; with a `cluster` the store is there."""
 
     filename: tuple[str, ...] = ()
     data_dir: Path | None = None
@@ -36,6 +40,8 @@ class UpOptions:
     tls_key: Path | None = None
     client_ca: Path | None = None
     token_file: Path | None = None
+    store_socket: bool = True
+    cluster: Cluster = Cluster()
     log_level: str = "warning"
 
 
@@ -55,6 +61,8 @@ class UpOptions:
 @click.option("--tls-key", type=_FILE, metavar="FILE", help="The key of the server's certificate (PEM).")
 @click.option("--client-ca", type=_FILE, metavar="FILE", help="Who signs the certificates of clients (PEM).")
 @click.option("--token-file", type=_FILE, metavar="FILE", help="Bearer tokens: lines of token,user,uid[,groups].")
+@click.option("--store-socket/--no-store-socket", default=True, help="Serve the store in the data directory (default).")
+@cluster_options("store-")
 @click.option("--log-level", type=click.Choice(_LOG_LEVELS), default="warning", help="Which log entries to print.")
 def up_command(**given: Any) -> int:
     """Run a control plane until interrupted (Ctrl-C, SIGTERM); the second interrupt stops it at once."""
@@ -62,7 +70,7 @@ def up_command(**given: Any) -> int:
 
     from orchestra.cli.terminal import Terminal
 
-    options, terminal = UpOptions(**given), Terminal()
+    options, terminal = UpOptions(cluster=Cluster.take(given), **given), Terminal()
 
     async def work() -> int:
         return await run(options, terminal)
@@ -90,16 +98,25 @@ async def run(options: UpOptions, terminal: Terminal) -> int:
 
 
 def build_plane(options: UpOptions, front: GRPCFront) -> ControlPlane:
-    """Compose the plane: a SQLite store and the nodes, all below the data directory."""
+    """Compose the plane: a SQLite store, unless it is elsewhere, and the nodes, all below the data directory."""
     from orchestra.apiserver import default_authorizer
     from orchestra.plane import ControlPlane
-    from orchestra.store import SQLiteStore
 
     data_dir = private_directory(options.data_dir or default_data_dir())
     nodes: Sequence[NodeAgent] = [_node(f"node-{index}", options, data_dir) for index in range(options.nodes)]
-    return ControlPlane(
-        store=SQLiteStore(data_dir / "cluster.db"), nodes=nodes, fronts=(front,), authorizer=default_authorizer()
-    )
+    store, doors = _store(options, data_dir)
+    return ControlPlane(store=store, nodes=nodes, fronts=(front, *doors), authorizer=default_authorizer())
+
+
+def _store(options: UpOptions, data_dir: Path) -> tuple[Store, Sequence[Front]]:
+    """Return the store, and the doors to it."""
+    if options.cluster.is_meant:
+        return options.cluster.store(), ()
+    from orchestra.cli.store_door import StoreDoor
+    from orchestra.store import SQLiteStore
+
+    store = SQLiteStore(data_dir / STORE_FILE)
+    return store, (StoreDoor(store, data_dir),) if options.store_socket else ()
 
 
 def _node(name: str, options: UpOptions, data_dir: Path) -> NodeAgent:
