@@ -2,7 +2,8 @@
 
 A file that is refused is left as it is, to the byte. That takes some care after a crash: SQLite copies the
 write-ahead log into the file and deletes it when a connection closes, whatever was found wrong. So a file with a
-log is first read whole through a connection that cannot write.
+log is first read whole through a connection that cannot write. (But for a disk so full that SQLite cannot make the
+index of 32 KiB that reading a log takes.)
 """
 
 from __future__ import annotations
@@ -117,12 +118,7 @@ class SQLiteFile:
         fresh = self._check_files()
         found: list[T] = []
         if not fresh and self._has_log():
-            uri = f"file:{quote(str(self.path.absolute()))}?mode=ro"
-            reader = sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
-            try:
-                found.append(self._load(reader, fresh, load))
-            finally:
-                reader.close()
+            found += self._look(load)
         # The connection is kept here before it is used, so that `close` finds it whatever happens.
         connection = self._connection = sqlite3.connect(
             self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=STATEMENT_CACHE
@@ -135,12 +131,25 @@ class SQLiteFile:
         migrate(connection, _number(connection, "user_version"))
         if not self._lock.marked:
             self._lock.mark()
-        self.newest_id = newest_id(connection)
-        # The reader's index of the log is of no use any more.
+        # The index of the log that `_look` made. It is nobody's now: this connection has the file to itself.
         self.path.with_name(self.path.name + "-shm").unlink(missing_ok=True)
+        self.newest_id = newest_id(connection)
         self.checkpoint()
         self.grow_wal()
         return found[0]
+
+    def _look(self, load: Callable[[Contents], T]) -> list[T]:
+        """Load without changing anything; return nothing where that takes more room than the disk has."""
+        uri = f"file:{quote(str(self.path.absolute()))}?mode=ro"
+        reader = sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
+        try:
+            return [self._load(reader, False, load)]
+        except sqlite3.Error as error:
+            if _name(error).startswith("SQLITE_IOERR_SHM"):
+                return []
+            raise
+        finally:
+            reader.close()
 
     def _load(self, connection: sqlite3.Connection, fresh: bool, load: Callable[[Contents], T]) -> T:
         contents = self._inspect(connection, fresh)
@@ -161,6 +170,8 @@ class SQLiteFile:
     def _check_files(self) -> bool:
         """Return whether the store is a new one; make its file, readable by its owner only."""
         if self.path.exists():
+            if not os.access(self.path, os.R_OK | os.W_OK, effective_ids=True):
+                raise StoreError(f"cannot open {self.path}: it must be readable and writable")
             if self.path.stat().st_size:
                 return False
             if self._lock.marked:
@@ -221,12 +232,12 @@ class SQLiteFile:
             connection.execute(f"PRAGMA max_page_count = {pages}")
 
     def _opening_error(self, error: sqlite3.Error) -> StoreError:
-        name = getattr(error, "sqlite_errorname", "")
+        name = _name(error)
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return StoreLocked(f"{self.path} is in use by a program that opened it with SQLite; stop that one first")
         if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
             return CorruptStore(f"{self.path} is damaged ({error}); {REPAIR}")
-        return StoreError(f"cannot open {self.path}: {error}")
+        return StoreError(f"cannot open {self.path}: {error} ({name})")
 
 
 _WAL_HEAD: Final = struct.Struct(">8I")
@@ -243,6 +254,10 @@ def _is_log(head: bytes) -> bool:
         first = (first + words[place] + second) & 0xFFFFFFFF
         second = (second + words[place + 1] + first) & 0xFFFFFFFF
     return (first, second) == (first_sum, second_sum)
+
+
+def _name(error: sqlite3.Error) -> str:
+    return str(getattr(error, "sqlite_errorname", ""))
 
 
 def _number(connection: sqlite3.Connection, pragma: str) -> int:

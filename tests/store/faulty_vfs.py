@@ -154,14 +154,12 @@ class FaultyVFS:
     """The VFS; files opened through `with vfs.installed():` have its faults. One for a process, never freed."""
 
     def __init__(self) -> None:
-        self._library = _find_library()
-        find, self._register = self._library.sqlite3_vfs_find, self._library.sqlite3_vfs_register
+        library = _find_library()
+        find, self._register = library.sqlite3_vfs_find, library.sqlite3_vfs_register
+        self._unregister = library.sqlite3_vfs_unregister
         find.restype, find.argtypes = ctypes.POINTER(_Vfs), [ctypes.c_char_p]
         self._register.argtypes = [ctypes.POINTER(_Vfs), _INT]
-        self._original = find(None)
-        self._own = _Vfs()
-        ctypes.memmove(ctypes.byref(self._own), self._original, ctypes.sizeof(_Vfs))
-        self._own.name = b"faulty"
+        self._unregister.argtypes = [ctypes.POINTER(_Vfs)]
         self._kept: list[Any] = []
         """Callbacks, which C refers to."""
         self._tables: dict[int, _IoMethods] = {}
@@ -171,9 +169,11 @@ class FaultyVFS:
         self.calls: Counter[Operation] = Counter()
         self.fired = False
         self._on_fault: Callable[[], None] | None = None
-        original = self._original.contents
-        self._own.Open = self._keep(_OPEN, self._opening(_OPEN(original.Open)))
-        self._own.Delete = self._keep(_DELETE, self._deleting(_DELETE(original.Delete)))
+        self._original = find(None)
+        self._own = _Vfs.from_buffer_copy(self._original.contents)
+        address = ctypes.addressof(self._original.contents)
+        self._own.Open = self._keep(_OPEN, self._opening(_OPEN(self._own.Open), address))
+        self._own.Delete = self._keep(_DELETE, self._deleting(_DELETE(self._own.Delete), address))
 
     @contextmanager
     def installed(self, fault: Fault | None = None, on_fault: Callable[[], None] | None = None) -> Iterator[None]:
@@ -186,6 +186,7 @@ class FaultyVFS:
             yield
         finally:
             self._register(self._original, 1)
+            self._unregister(ctypes.byref(self._own))
             self.fault = None
 
     def lose_power(self, folder: Path, chance: random.Random, kept: float) -> None:
@@ -217,13 +218,13 @@ class FaultyVFS:
         self.fired = True
         return fault.result or _RESULTS[operation]
 
-    def _opening(self, original: Callable[..., int]) -> Callable[..., int]:
+    def _opening(self, original: Callable[..., int], vfs: int) -> Callable[..., int]:
         def open_(_vfs: int, name: int, file: int, flags: int, out: int) -> int:
             if result := self._fails("open"):
                 # Tells SQLite that there is nothing to close.
                 ctypes.c_void_p.from_address(file).value = None
                 return result
-            result = original(ctypes.addressof(self._original.contents), name, file, flags, out)
+            result = original(vfs, name, file, flags, out)
             table = ctypes.c_void_p.from_address(file)
             if result == sqlite3.SQLITE_OK and table.value:
                 path = os.fsdecode(ctypes.string_at(name)) if name else ""
@@ -236,12 +237,12 @@ class FaultyVFS:
 
         return open_
 
-    def _deleting(self, original: Callable[..., int]) -> Callable[..., int]:
+    def _deleting(self, original: Callable[..., int], vfs: int) -> Callable[..., int]:
         def delete(_vfs: int, name: int, sync: int) -> int:
             if result := self._fails("delete"):
                 return result
             self._disks.pop(os.fsdecode(ctypes.string_at(name)), None)
-            return original(ctypes.addressof(self._original.contents), name, sync)
+            return original(vfs, name, sync)
 
         return delete
 

@@ -70,16 +70,16 @@ async def _beginning(path: Path) -> int:
     ids=["file", "file beside its log", "log"],
 )
 async def test_a_damaged_file_is_refused_and_left_alone_or_is_a_whole_beginning(
-    tmp_path: Path, name: str, crashed: bool, kind: str
+    quick_path: Path, name: str, crashed: bool, kind: str
 ) -> None:
     chance = random.Random(f"{kind} {name}")
-    whole = tmp_path / "whole"
+    whole = quick_path / "whole"
     await _make(whole, crashed=crashed)
     durable = TXNS // 2 if crashed else TXNS
     outcomes: Counter[str] = Counter()
     told: list[str] = []
     for number in range(DAMAGES):
-        folder = tmp_path / f"{number}"
+        folder = quick_path / f"{number}"
         shutil.copytree(whole, folder)
         _damage(folder / name, kind, chance)
         before = {file.name: file.read_bytes() for file in folder.iterdir()}

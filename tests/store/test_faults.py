@@ -6,8 +6,7 @@ import os
 import random
 import shutil
 import sqlite3
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,17 +28,6 @@ def vfs() -> FaultyVFS:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
-
-
-@pytest.fixture
-def quick_path(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where there is one: these tests count calls, and need no disk."""
-    memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=memory) as place:
-        yield Path(place)
 
 
 async def _new(path: Path) -> Witness:
