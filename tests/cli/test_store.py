@@ -10,15 +10,17 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from orchestra.cli.commands import store as commands
+from orchestra.cli.commands import store_serve
 from orchestra.cli.commands.store import CareOptions, RestoreOptions, SnapshotOptions
 from orchestra.cli.stores import StorePlace
 from orchestra.cli.terminal import Terminal
 from orchestra.cli.verb import guarded
-from orchestra.errors import CommitFailed
-from orchestra.store import MemoryStore, Range, SQLiteStore, Txn, snapshot
+from orchestra.errors import AmbiguousCommit, CommitFailed, StoreError
+from orchestra.store import EtcdStore, MemoryStore, Range, SQLiteStore, Txn, snapshot
 from orchestra.store.file_lock import FileLock
 from orchestra.store.sqlite_log import SQLiteLog
 
@@ -255,6 +257,31 @@ async def test_a_full_disk_leaves_no_half_store(shell: Shell, monkeypatch: pytes
     monkeypatch.undo()
     assert os.listdir(shell.folder / "new") == ["cluster.db.lock"]
     assert await shell.restore(shell.folder / "new") == 0
+
+
+async def test_a_server_whose_store_closes_itself_ends_with_the_reason(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unknown(*_: object) -> None:
+        raise AmbiguousCommit("fsync failed")
+
+    statuses: list[int] = []
+
+    async def serve() -> None:
+        statuses.append(await shell(store_serve.run, store_serve.ServeOptions(data_dir=shell.data)))
+
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(serve)
+            while not (shell.data / "store.sock").exists():
+                await anyio.sleep(0.01)
+            async with EtcdStore(f"unix:{shell.data}/store.sock") as store:
+                monkeypatch.setattr(SQLiteLog, "append", unknown)
+                with pytest.raises(StoreError):
+                    await store.put(b"k", b"v")
+    assert statuses == [1]
+    assert shell.err == "error: the store closed itself: fsync failed\n"
+    assert not (shell.data / "store.sock").exists()
 
 
 async def test_a_snapshot_of_memory_is_restored_too(shell: Shell) -> None:
