@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -16,7 +16,10 @@ from orchestra.store.etcd.rpc.streams import Stream
 
 log = get_logger("rpc")
 
-INTERNAL = Refusal("INTERNAL", "the server failed in a way that it did not expect")
+CLOSE_SECONDS: Final = 2.0
+"""How long a client may take to read what was written to it before its connection closed."""
+
+INTERNAL: Final = Refusal("INTERNAL", "the server failed in a way that it did not expect")
 
 
 class Host(Protocol):
@@ -159,8 +162,10 @@ class Driver(asyncio.Protocol):
     def __init__(self, host: Host, time: Callable[[], float]) -> None:
         self.host = host
         self.connection = Connection(self, host.limits, time())
-        self.opened_at = time()
-        self.closing_since: float | None = None
+        self._opened_at = time()
+        self._closing_since: float | None = None
+        self._asked_at: float | None = None
+        """When the client was asked for a sign of life, and has given none since."""
         self._time = time
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -180,7 +185,7 @@ class Driver(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
-        if self.closing_since is None:
+        if self._closing_since is None:
             self.connection.receive(data, self._time())
             self.flush_soon()
 
@@ -227,9 +232,29 @@ class Driver(asyncio.Protocol):
         self.flush_soon()
 
     def _close(self) -> None:
-        if self._transport is not None and self.closing_since is None:
-            self.closing_since = self._time()
+        if self._transport is not None and self._closing_since is None:
+            self._closing_since = self._time()
             self._transport.close()
+
+    def look(self, now: float) -> None:
+        """Close a connection on which nothing happens that should."""
+        limits = self.host.limits
+        silent = now - self.connection.last_received
+        if self._closing_since is not None:
+            if now - self._closing_since > CLOSE_SECONDS:
+                self.abort()
+        elif not self.connection.greeted:
+            if now - self._opened_at > limits.handshake_seconds:
+                self.abort()
+        elif silent <= limits.keepalive_seconds:
+            self._asked_at = None
+        elif self._asked_at is None:
+            self._asked_at = now
+            self.connection.ping()
+            self.flush_soon()
+        elif now - self._asked_at > limits.keepalive_seconds / 3:
+            log.info("client is gone without a word", silent_seconds=round(silent))
+            self.abort()
 
     def abort(self) -> None:
         """Close the socket at once."""

@@ -11,7 +11,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from orchestra._log import get_logger
-from orchestra.store.etcd.rpc.driver import Driver, OpenCall, UnaryJob
+from orchestra.store.etcd.rpc.driver import CLOSE_SECONDS, Driver, OpenCall, UnaryJob
 from orchestra.store.etcd.rpc.interface import Limits, Methods, Refusal
 
 log = get_logger("rpc")
@@ -21,9 +21,6 @@ MAX_IDLE_WORKERS: Final = 256
 
 LOOK_SECONDS: Final = 5.0
 """How often the connections are looked through for silent ones."""
-
-CLOSE_SECONDS: Final = 2.0
-"""How long a client may take to read what was written to it before its connection closed."""
 
 
 class RPCServer:
@@ -160,18 +157,5 @@ class RPCServer:
         with self._watching:
             while True:
                 await anyio.sleep(min(LOOK_SECONDS, limits.keepalive_seconds / 6, limits.handshake_seconds / 2))
-                now = loop.time()
                 for driver in tuple(self._drivers):
-                    silent = now - driver.connection.last_received
-                    if driver.closing_since is not None:
-                        if now - driver.closing_since > CLOSE_SECONDS:
-                            driver.abort()
-                    elif not driver.connection.greeted:
-                        if now - driver.opened_at > limits.handshake_seconds:
-                            driver.abort()
-                    elif silent > limits.keepalive_seconds * 4 / 3:
-                        log.info("client is gone without a word", silent_seconds=round(silent))
-                        driver.abort()
-                    elif silent > limits.keepalive_seconds:
-                        driver.connection.ping()
-                        driver.flush_soon()
+                    driver.look(loop.time())
