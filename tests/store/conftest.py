@@ -1,4 +1,4 @@
-"""What several tests of stores need."""
+"""What several tests of stores need: a folder in memory, and real etcd members (see `etcd_cluster.py`)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.store.etcd_cluster import EtcdBinary, EtcdCluster, etcd_binaries, require_etcd
 
 
 @pytest.fixture
@@ -19,3 +21,19 @@ def quick_path(tmp_path: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(dir=memory) as place:
         yield Path(place)
+
+
+@pytest.fixture(scope="session", params=[binary.version for binary in etcd_binaries()] or ["none"])
+def etcd_binary(request: pytest.FixtureRequest) -> EtcdBinary:
+    """Each etcd that is installed."""
+    require_etcd()
+    return next(binary for binary in etcd_binaries() if binary.version == request.param)
+
+
+@pytest.fixture(scope="session")
+def etcd(etcd_binary: EtcdBinary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdCluster]:
+    """One member that all tests share: a test must not rely on its revision and may wipe it at its beginning."""
+    folder = tmp_path_factory.mktemp("etcd")
+    # What the contract allows in one txn, and its encoding.
+    with EtcdCluster(folder, binary=etcd_binary, arguments=["--max-request-bytes=2097152"]) as cluster:
+        yield cluster
