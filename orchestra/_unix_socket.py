@@ -33,10 +33,11 @@ class SocketPlace:
         self._inode = 0
 
     def publish(self) -> None:
-        """Move the bound socket to its place."""
+        """Move the bound socket to its place; nothing else of it is left to clean up if the server is killed."""
         os.chmod(self.hidden, 0o600)
         self._inode = self.hidden.stat().st_ino
         os.rename(self.hidden, self._path)
+        self.hidden.parent.rmdir()
 
     def withdraw(self) -> None:
         """Remove the socket, unless somebody else has put another one there."""

@@ -26,6 +26,7 @@ def test_the_socket_is_for_its_user_alone_and_goes_with_its_server(tmp_path: Pat
         place.publish()
         assert path.stat().st_mode & 0o777 == 0o600
         assert path.parent.stat().st_mode & 0o777 == 0o700
+        assert sorted(item.name for item in path.parent.iterdir()) == ["api.sock", "api.sock.lock"]
     assert not path.exists()
     assert [item.name for item in path.parent.iterdir()] == ["api.sock.lock"]
 
