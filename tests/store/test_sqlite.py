@@ -125,15 +125,39 @@ async def test_a_file_that_was_deleted_begins_anew(tmp_path: Path) -> None:
         assert (await store.status()).revision == 1
 
 
+async def test_a_file_of_the_first_schema_is_migrated_and_holds_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.db"
+    async with SQLiteStore(path) as store:
+        await store.lease_grant(600, 7)
+        for number in range(20):
+            await store.put(b"%d" % (number % 5), b"%d" % number, lease=7 * (number % 2))
+        await store.compact(9)
+        before = await store.hash()
+    with sqlite3.connect(path) as connection:
+        for table in ("leases", "numbers"):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN crc")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    for _ in range(2):
+        async with SQLiteStore(path) as store:
+            assert await store.hash() == before
+            assert await store.leases() == (7,)
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+    connection.close()
+
+
 async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cluster.db"
     await _make(path)
     with sqlite3.connect(path) as connection:
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     connection.close()
+    before = path.read_bytes()
     with pytest.raises(StoreError, match="schema version"):
         async with SQLiteStore(path):
             pass
+    assert path.read_bytes() == before
 
 
 async def test_a_full_disk_fails_txns_and_a_compaction_makes_room_again(tmp_path: Path) -> None:
