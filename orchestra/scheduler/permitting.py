@@ -185,6 +185,12 @@ class Permits:
             if (pending := waiting.pending.get(placement.pod.info.uid))
         )
 
+    def reasons_of(self, uid: str) -> str:
+        """Return why a Pod that waits does: what its plugins said, or that it goes with its group."""
+        keepers = [keeper for w in self._waiting for keeper in w.pending.get(uid, {}).values()]
+        told = [f"{k.plugin.name}: {k.reasons}" if k.reasons else k.plugin.name for k in keepers]
+        return f"waiting for permission of {', '.join(told)}" if told else "waiting for the rest of its group"
+
     def approve(self, uid: str, plugin: str = "") -> bool:
         """Let a Pod go as far as a plugin is concerned, or all of them; says whether it waited for that."""
         for waiting in self._waiting:

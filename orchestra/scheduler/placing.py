@@ -25,7 +25,19 @@ _log = get_logger("scheduler")
 
 
 class Reports(Protocol):
-    """What is told of Pods that get no node."""
+    """What is told of every attempt, in this order: what the cycle found, and what became of it."""
+
+    def chosen(self, pod: QueuedPod, node: str) -> None:
+        """Tell that a node was chosen; a plugin can still refuse."""
+        ...
+
+    def considered(self, pod: QueuedPod, outcome: Unplaced | None) -> None:
+        """Tell why no node was chosen, before anything else happens to the table; None: that is not known."""
+        ...
+
+    def waiting(self, pod: QueuedPod, message: str) -> None:
+        """Tell that a placed Pod waits for permission."""
+        ...
 
     def refused(self, pod: QueuedPod, message: str, *, nominated: str | None = None) -> None:
         """Tell that no node can run a Pod, and which one it is nominated for; None leaves that as it is."""
@@ -96,6 +108,7 @@ class Placer:
         """Report what plugins did wrong while Pods waited."""
         self._now = now
         for pod, error in self._queue.faults():
+            self._reports.considered(pod, None)
             self._tell_fault(pod, error)
 
     # -- one Pod
@@ -103,6 +116,7 @@ class Placer:
     def _place_alone(self, pod: QueuedPod) -> PlacedUnit | None:
         outcome = self._scheduled(pod)
         if isinstance(outcome, Placed):
+            self._reports.chosen(pod, outcome.node)
             return self._reserved([Placement(pod, outcome.node)], 1)
         self._unplaced(pod, outcome)
         return None
@@ -116,11 +130,13 @@ class Placer:
     def _unplaced(self, pod: QueuedPod, outcome: Outcome, more: frozenset[str] = frozenset()) -> None:
         match outcome:
             case Unplaced(diagnosis=diagnosis, post_filter=found):
+                self._reports.considered(pod, outcome)
                 self._queue.refuse(pod, diagnosis.plugins | more, self._now)
                 if not found.keep:
                     self._preempts.begin(pod, found)
                 self._reports.refused(pod, diagnosis.message, nominated=None if found.keep else found.node)
             case Failed(error=error):
+                self._reports.considered(pod, None)
                 self._queue.retry(pod, self._now)
                 self._tell_fault(pod, error)
 
@@ -146,12 +162,15 @@ class Placer:
         if outcome.placed:
             for each in outcome.refused:
                 self._unplaced(by_uid[each.pod.uid], each, frozenset((profile.grouping_name,)))
+            for placed in outcome.placed:
+                self._reports.chosen(by_uid[placed.pod.uid], placed.node)
             return self._reserved([Placement(by_uid[p.pod.uid], p.node) for p in outcome.placed], max(missing, 1))
         self._refuse_together(unit, outcome, missing)
         return None
 
     def _all_failed(self, unit: Unit, error: PluginError) -> None:
         for pod in unit:
+            self._reports.considered(pod, None)
             self._queue.retry(pod, self._now)
             self._tell_fault(pod, error)
 
@@ -159,7 +178,8 @@ class Placer:
         """Let a group wait: nominated where victims make room for it, without nomination where nothing does."""
         nominations = {each.pod.uid: each for each in outcome.nominations}
         failed = {each.pod.uid: each for each in outcome.refused if isinstance(each, Failed)}
-        kept = {each.pod.uid for each in outcome.refused if isinstance(each, Unplaced) and each.post_filter.keep}
+        unplaced = {each.pod.uid: each for each in outcome.refused if isinstance(each, Unplaced)}
+        kept = {uid for uid, each in unplaced.items() if each.post_filter.keep}
         plugins = outcome.plugins | {unit[0].profile.grouping_name}
         head = f"{outcome.fitting} of the {missing} Pods that its group needs have room"
         for pod in unit:
@@ -169,6 +189,7 @@ class Placer:
                 continue
             nomination = nominations.get(uid)
             found = PostFilterResult() if nomination is None else PostFilterResult(nomination.node, nomination.victims)
+            self._reports.considered(pod, unplaced.get(uid))
             self._queue.refuse(pod, plugins, self._now)
             if uid not in kept:
                 self._preempts.begin(pod, found)
@@ -183,7 +204,12 @@ class Placer:
             for placement in left:
                 self._denied(placement, Denial("", "too few Pods of its group could be reserved"))
             return None
-        return self.permits.admit(PlacedUnit(left, needed), self._now)
+        unit = PlacedUnit(left, needed)
+        admitted = self.permits.admit(unit, self._now)
+        if admitted is None:
+            for placement in unit.placements:  # those that are left wait
+                self._reports.waiting(placement.pod, self.permits.reasons_of(placement.pod.info.uid))
+        return admitted
 
     def _reserve(self, placement: Placement) -> bool:
         pod = placement.pod

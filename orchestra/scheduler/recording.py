@@ -68,6 +68,7 @@ class Recorder:
             self._window_ends = now_seconds + WINDOW_SECONDS
         self._chosen.clear()  # choices that came to nothing, as those for a group that was too large
         for pod in self._queue.newly_gated():
+            pod.decision = None
             self._tell(pod, GATED, pod.gate)
 
     def witness(self, pod: PodInfo, evaluation: Evaluation, row: int, ties: int) -> None:
@@ -83,11 +84,16 @@ class Recorder:
         pod.decision = self._chosen.pop(pod.info.uid, None)
         self._tell(pod, PLACED, "")
 
-    def unplaced(self, pod: QueuedPod, outcome: Unplaced) -> None:
-        """Take down why there is no node for a Pod; `refused` tells it. The table must be as the cycle left it."""
-        diagnosis, found = outcome.diagnosis, outcome.post_filter
-        advice = () if found.node else advise(diagnosis, pod.info, self._table, pod.profile)
-        pod.decision = of_diagnosis(diagnosis, found, advice)
+    def unplaced(self, pod: QueuedPod, outcome: Unplaced | None) -> None:
+        """Take down why there is no node for a Pod, as far as that is known; `refused` tells it.
+
+        The table must be as the cycle left it, which for a group it is no more: then there is no advice.
+        """
+        pod.decision = None
+        if outcome is not None:
+            diagnosis, found = outcome.diagnosis, outcome.post_filter
+            advice = () if found.node or pod.group else advise(diagnosis, pod.info, self._table, pod.profile)
+            pod.decision = of_diagnosis(diagnosis, found, advice)
 
     def refused(self, pod: QueuedPod, message: str) -> None:
         """Tell that no node, or not the chosen one, takes the Pod, once the queue knows."""

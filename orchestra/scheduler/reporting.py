@@ -17,7 +17,10 @@ from orchestra.scheduler.queued import QueuedPod
 if TYPE_CHECKING:
     from orchestra.client.interface import Client
     from orchestra.clock import Clock
-    from orchestra.controller.interface import Events, Recorder
+    from orchestra.controller.interface import Events
+    from orchestra.controller.interface import Recorder as EventRecorder
+    from orchestra.scheduler.cycle import Unplaced
+    from orchestra.scheduler.recording import Recorder
 
 MAX_PENDING_REPORTS: Final = 10_000
 """Pods whose condition waits to be written; the oldest is dropped, its next attempt reports again."""
@@ -28,10 +31,11 @@ _log = get_logger("scheduler")
 class Reporter:
     """Records Events at once, and writes conditions one after another in a task of its own."""
 
-    def __init__(self, client: Client, clock: Clock, recorder: Recorder) -> None:
+    def __init__(self, client: Client, clock: Clock, recorder: EventRecorder, records: Recorder) -> None:
         self._client = client
         self._clock = clock
         self._recorder = recorder
+        self._records = records
         self._events: dict[str, Events] = {}
         self._pending: dict[str, tuple[Pod, str, str, str | None]] = {}
         self._there_is_work = anyio.Event()
@@ -42,8 +46,21 @@ class Reporter:
         _log.info("pod bound", pod=pod.info.key, node=node)
         self._of(pod).normal(pod.info.pod, "Scheduled", f"Successfully assigned {pod.info.key} to {node}")
 
+    def chosen(self, pod: QueuedPod, _node: str) -> None:
+        """Tell that a node was chosen."""
+        self._records.placed(pod)
+
+    def considered(self, pod: QueuedPod, outcome: Unplaced | None) -> None:
+        """Take down why no node was chosen."""
+        self._records.unplaced(pod, outcome)
+
+    def waiting(self, pod: QueuedPod, message: str) -> None:
+        """Tell that a placed Pod waits for permission."""
+        self._records.waiting(pod, message)
+
     def refused(self, pod: QueuedPod, message: str, *, nominated: str | None = None) -> None:
         """Tell that no node can run a Pod, and which one it is nominated for; None leaves that as it is."""
+        self._records.refused(pod, message)
         self._of(pod).warning(pod.info.pod, "FailedScheduling", message)
         self._set_condition(pod, "Unschedulable", message, nominated)
 
@@ -57,6 +74,7 @@ class Reporter:
 
     def failed(self, pod: QueuedPod, message: str) -> None:
         """Tell that something went wrong on the way to a node."""
+        self._records.failed(pod, message)
         self._of(pod).warning(pod.info.pod, "FailedScheduling", message)
         self._set_condition(pod, "SchedulerError", message)
 

@@ -27,6 +27,7 @@ from orchestra.scheduler.placing import Helpers, Placer
 from orchestra.scheduler.preempting import Preemptor
 from orchestra.scheduler.profile import Profile
 from orchestra.scheduler.queue import FLUSH_SECONDS, PATIENCE_SECONDS, POD_BACKOFF, SchedulingQueue
+from orchestra.scheduler.recording import Recorder
 from orchestra.scheduler.reporting import Reporter
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class Scheduler:
                 for _ in range(self._binders):
                     tasks.start_soon(run.bind_forever)
                 tasks.start_soon(run.reporter.run)
+                tasks.start_soon(run.records.run)
                 tasks.start_soon(run.preemptor.run)
                 task_status.started()
                 await run.place_forever()
@@ -160,12 +162,14 @@ class _Run:
         self.feed = Feed(table, queue, profiles, clock.monotonic, self.wake_up)
         self._clock = clock
         self._tasks = tasks
-        self.reporter = Reporter(client, clock, surroundings.recorder)
+        self.records = Recorder(client, clock, table, queue)
+        self.reporter = Reporter(client, clock, surroundings.recorder, self.records)
         self.preemptor = Preemptor(client, clock, table, self.reporter)
         self._binder = Binder(
             client, clock, table, queue, self.reporter, wake=self.wake_up, plugin_seconds=plugin_seconds
         )
-        cycles = {name: Cycle(profile, table, clock.random) for name, profile in profiles.items()}
+        witness = self.records.witness
+        cycles = {name: Cycle(each, table, clock.random, witness=witness) for name, each in profiles.items()}
         self.placer = Placer(queue, cycles, Helpers(self.reporter, self._binder, self.preemptor))
         self._to_bind = Buffer(BUFFER)
         self._slow = dict.fromkeys(profiles, 0)
@@ -187,6 +191,7 @@ class _Run:
             self.queue.flush(now)
             for placed in self.placer.ask_again(now):
                 self._bind(placed)
+            self.records.begin_batch(now)
             batch = self.queue.pop(BATCH, now)
             for unit in batch:
                 found = self.placer.place(unit, self._clock.monotonic())
