@@ -12,7 +12,7 @@ import pytest
 from anyio.abc import TaskGroup, TaskStatus
 
 from orchestra.api.apps import Deployment, ReplicaSet
-from orchestra.api.builders import config_map, service
+from orchestra.api.builders import config_map, deployment, service
 from orchestra.api.codec import encode
 from orchestra.api.coordination import Lease
 from orchestra.api.core import ConfigMap, Namespace, Node, Pod, Service
@@ -26,12 +26,13 @@ from orchestra.client.interface import Client, Fence, ObjectList, Patch, PatchTy
 from orchestra.clock import SystemClock
 from orchestra.controller import Election, SharedInformers
 from orchestra.controller.leader import Terms
-from orchestra.cri import ProcessRuntime
+from orchestra.cri import FakeRuntime, ProcessRuntime
 from orchestra.errors import Conflict, Expired
 from orchestra.node import NodeAgent
 from orchestra.plane import ControlPlane
-from orchestra.store import SQLiteStore, restore_snapshot
+from orchestra.store import FROM_KEY, MemoryStore, Range, SQLiteStore, restore_snapshot
 from orchestra.store.restoring import RESTORE_REVISIONS
+from orchestra.testing import VirtualClock
 from tests.plane.kill_child import deployment as sleepers
 from tests.plane.kill_child import new_plane
 from tests.plane.processes import containers_of, end_users, users_of
@@ -269,3 +270,34 @@ async def refuses_old_revisions(client: Client, changed: ConfigMap, listed: Obje
     with pytest.raises(Conflict):
         await client.update(changed)
     assert len((await client.list(ConfigMap, namespace="default", resource_version=old)).items) == 3
+
+
+@pytest.mark.virtual_time
+async def test_pods_of_nodes_that_do_not_come_back_with_a_restored_plane_are_replaced() -> None:
+    clock = VirtualClock()
+
+    def plane(store: MemoryStore, *nodes: str) -> ControlPlane:
+        capacity: dict[str, str | int] = {"cpu": 4, "memory": "8Gi"}
+        agents = [NodeAgent(name, runtime=FakeRuntime(clock=clock), capacity=capacity) for name in nodes]
+        return ControlPlane(store=store, clock=clock, nodes=agents, network=False)
+
+    async def places(client: Client) -> dict[str, str]:
+        pods = (await client.list(Pod, namespace="default")).items
+        return {pod.metadata.name: pod.spec.node_name for pod in pods if pod.metadata.deletion_timestamp is None}
+
+    old, new = MemoryStore(clock=clock), MemoryStore(clock=clock)
+    async with plane(old, "kept", "lost") as before:
+        await before.client.create(deployment("web", replicas=4))
+        await settled(before.client, {"web": 4})
+        first = await places(before.client)
+        found = await old.range(Range(b"\0", FROM_KEY))
+    assert set(first.values()) == {"kept", "lost"}
+    await anyio.sleep(3_600)
+    async with new:  # what a snapshot holds; virtual time knows no files
+        for kv in found.kvs:
+            await new.put(kv.key, kv.value)
+    async with plane(new, "kept") as after:
+        await anyio.sleep(600)
+        last = await places(after.client)
+    assert list(last.values()) == ["kept"] * 4
+    assert {name for name, node in first.items() if node == "kept"} <= last.keys()
