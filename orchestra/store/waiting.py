@@ -30,8 +30,9 @@ class Waiters:
         self._futures[future] = None
         try:
             await future
-        finally:
+        except BaseException:
             self._futures.pop(future, None)
+            raise
 
     def wake(self) -> None:
         """Let all go on that wait now, first come, first served."""
