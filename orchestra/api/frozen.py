@@ -18,7 +18,8 @@ T = TypeVar("T")
 class FrozenDict(dict[K, V]):
     """A dict that refuses every change; hashable when its values are."""
 
-    __slots__ = ()
+    __slots__ = ("_hash",)
+    _hash: int
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("this mapping is immutable: build a new one, for example {**old, key: value}")
@@ -26,7 +27,12 @@ class FrozenDict(dict[K, V]):
     __setitem__ = __delitem__ = clear = pop = popitem = setdefault = update = __ior__ = _refuse
 
     def __hash__(self) -> int:  # type: ignore[override]
-        return hash(frozenset(self.items()))
+        # Worked out once: the same labels are looked up in many tables.
+        try:
+            return self._hash
+        except AttributeError:
+            self._hash = hash(frozenset(self.items()))
+            return self._hash
 
     def __copy__(self) -> FrozenDict[K, V]:
         return self

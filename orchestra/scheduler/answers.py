@@ -156,3 +156,10 @@ def checked(plugin: Any, scores: Any, count: int) -> Ints:
             f"plugin {plugin.name} returned shape {scores.shape} from Score, wanted ({count},)", plugin=plugin.name
         )
     return scores.astype(np.int64, copy=False)
+
+
+def refuse_alike(before: Rejections | None, after: Rejections | None) -> bool:
+    """Say whether two answers of a Filter refuse the same rows."""
+    if before is None or after is None:
+        return before is after
+    return before.codes is after.codes or bool(np.array_equal(before.codes != 0, after.codes != 0))

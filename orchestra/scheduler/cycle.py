@@ -25,7 +25,7 @@ from orchestra.scheduler.shared import SharedAnswers
 from orchestra.scheduler.view import Nodes
 
 MAX_CACHED_ROWS: Final = 1_000_000
-"""Rows of all shapes together that are kept; the shape that was not asked for the longest goes first."""
+"""Rows of all shapes together that are kept; when there are more, half of the shapes go."""
 MIN_SHAPES: Final = 16
 
 
@@ -78,22 +78,29 @@ class Cycle:
         self._random = random
         self._witness = witness
         self._shapes: dict[Hashable, Evaluation] = {}
+        self._asked = 0
         self._shared = SharedAnswers(profile, table)
 
     def evaluate(self, pod: PodInfo) -> Evaluation:
         """Return the present answers of all plugins; raises PluginError."""
         shape = self.profile.shape_of(pod)
-        known = self._shapes.pop(shape, None)
+        known = self._shapes.get(shape)
+        self._asked += 1
         if known is None:
             # Its own view of the Pod: the one given will be told when the Pod is bound, which the others of its shape
             # are not, and rows are asked for again long after that.
             known = Evaluation(self.profile, PodInfo(pod.pod), self.table, self._shared)
-            limit = max(MIN_SHAPES, MAX_CACHED_ROWS // max(self.table.size, 1))
-            while len(self._shapes) >= limit:
-                self._shapes.pop(next(iter(self._shapes)))
+            if len(self._shapes) >= max(MIN_SHAPES, MAX_CACHED_ROWS // max(self.table.size, 1)):
+                self._forget_shapes()
+            self._shapes[shape] = known
+        known.asked_at = self._asked
         known.refresh()
-        self._shapes[shape] = known
         return known
+
+    def _forget_shapes(self) -> None:
+        """Forget the half of the shapes that was not asked for the longest."""
+        by_age = sorted(self._shapes.items(), key=lambda item: item[1].asked_at)
+        self._shapes = dict(by_age[len(by_age) // 2 :])
 
     def diagnose(self, pod: PodInfo) -> Diagnosis:
         """Say where a Pod could go and how good that would be, without placing it; raises PluginError."""

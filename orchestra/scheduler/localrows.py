@@ -19,6 +19,8 @@ from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.view import Nodes
 
+MAX_ROWS_ONE_BY_ONE: Final = 64
+"""Up to so many changed rows are asked about one by one; more of them as arrays."""
 MAX_REMEMBERED: Final = 4096
 """Amounts whose answers are remembered for a shape; when there are more all are forgotten."""
 
@@ -84,21 +86,19 @@ class LocalRows:
     def follow(self, rows: Iterable[int]) -> list[RowAnswer]:
         """Ask about these rows only, and return what is true of them now."""
         found = []
-        remembered = self._remembered if self._amounts_only else None
+        nodes, remembered = self._table.rows, self._remembered
+        refusals, totals = self.refusal, self.total
         for row in rows:
-            node = self._table.rows[row]
-            if remembered is None:
-                refusal, total = self._ask(node)
-            else:
-                amounts = node.amounts or self._table.amounts_of(node)
-                known = remembered.get(amounts)
-                if known is None:
+            node = nodes[row]
+            known = remembered.get(node.amounts or self._table.amounts_of(node))
+            if known is None:
+                known = self._ask(node)
+                if self._amounts_only:
                     if len(remembered) >= MAX_REMEMBERED:
                         remembered.clear()
-                    known = remembered[amounts] = self._ask(node)
-                refusal, total = known
-            self.refusal[row] = refusal
-            self.total[row] = total
+                    remembered[node.amounts] = known
+            refusals[row] = refusal = known[0]
+            totals[row] = total = known[1]
             found.append((row, refusal, total))
         self._behind.update(rows)
         return found

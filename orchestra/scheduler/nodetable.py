@@ -268,13 +268,13 @@ class NodeTable:
             self.remove_pod(uid)
 
     def _count(self, pod: PodInfo, row: NodeRow, sign: int) -> None:
-        index = row.index
-        for name, value in pod.requests.amounts:
-            column = self.resource_id(name)
-            row.used[column] += sign * value
-            self.requested[column][index] = row.used[column]
-        row.nonzero_cpu += sign * pod.requests.nonzero_cpu
-        row.nonzero_memory += sign * pod.requests.nonzero_memory
+        index, requests, columns, used = row.index, pod.requests, row.columns, row.used
+        for name, value in requests.amounts:
+            column = columns[name] if name in columns else self.resource_id(name)
+            used[column] = total = used[column] + sign * value
+            self.requested[column][index] = total
+        row.nonzero_cpu += sign * requests.nonzero_cpu
+        row.nonzero_memory += sign * requests.nonzero_memory
         row.pod_count += sign
         row.amounts = 0
         self.nonzero_cpu[index] = row.nonzero_cpu

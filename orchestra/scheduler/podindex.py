@@ -16,19 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestra.api.frozen import ABSENT_MAP
+from orchestra.scheduler.columns import LabelColumns
 from orchestra.scheduler.podinfo import AffinityTerm, PodInfo, PodTerm
 
 MAX_TALLIES: Final = 1024
 """Tallies that are kept; the one not asked for the longest is dropped."""
 SLACK: Final = 4096
 """Groups and terms without Pods that are kept before they are swept."""
-DENSE_FROM: Final = 64
-"""From so many rows on a term's counts are kept as an array."""
 
 Counts: TypeAlias = NDArray[np.int32]
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class TallyKey:
     """Pods that match all of `terms`; those being deleted do not count with `skip_terminating`."""
 
@@ -36,52 +35,102 @@ class TallyKey:
     skip_terminating: bool = False
 
 
-class Tally:
-    """How many Pods of each row match a question; `version` grows with every one that comes or goes."""
+class _Domains:
+    """Counts by the value of one label: `sums` by its number, and a last entry, of rows without it, that stays 0."""
 
-    __slots__ = ("counts", "key", "total", "version")
+    __slots__ = ("ids", "sums", "version")
 
-    def __init__(self, key: TallyKey, capacity: int) -> None:
+    def __init__(self, ids: NDArray[np.int32], sums: NDArray[np.int64], version: int) -> None:
+        self.ids = ids
+        self.sums = sums
+        self.version = version
+
+
+class Counter:
+    """Pods of rows, counted by label values too where somebody asks.
+
+    `version` is that of the index when a Pod last came or went.
+    """
+
+    __slots__ = ("_domains", "version")
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        self._domains: dict[str, _Domains] = {}
+
+    def by_domain(self, labels: LabelColumns, key: str) -> NDArray[np.int64]:
+        """Return how many Pods there are where the label `key` has each of its values, by their numbers.
+
+        One more entry, for nodes that lack the label, is 0: number -1 finds it. Not to be changed.
+        """
+        known = self._domains.get(key)
+        if known is None or known.version != labels.version:
+            column = labels.column(key)
+            sums = np.zeros(len(column.values.values) + 1, dtype=np.int64)
+            rows, counts = self.sparse()
+            np.add.at(sums, column.ids[rows], counts)
+            sums[-1] = 0
+            known = self._domains[key] = _Domains(column.ids, sums, labels.version)
+        return known.sums
+
+    def sparse(self) -> tuple[NDArray[np.intp], Counts]:
+        """Return the rows that have such Pods, and how many."""
+        raise NotImplementedError
+
+    def _count_domains(self, row: int, delta: int, version: int) -> None:
+        self.version = version
+        for domains in self._domains.values():
+            number = domains.ids.item(row)
+            if 0 <= number < len(domains.sums) - 1:  # there are more values than sums if labels have changed since
+                domains.sums[number] += delta
+
+
+class Tally(Counter):
+    """How many Pods of each row match a question."""
+
+    __slots__ = ("counts", "key", "total")
+
+    def __init__(self, key: TallyKey, capacity: int, version: int) -> None:
+        super().__init__(version)
         self.key = key
         self.counts: Counts = np.zeros(capacity, dtype=np.int32)
         self.total = 0
-        self.version = 0
+
+    def add(self, row: int, delta: int, version: int) -> None:
+        """Count Pods that come (1) or go (-1)."""
+        self.counts[row] += delta
+        self.total += delta
+        self._count_domains(row, delta, version)
+
+    def sparse(self) -> tuple[NDArray[np.intp], Counts]:
+        """Return the rows that have matching Pods, and how many."""
+        rows = np.flatnonzero(self.counts)
+        return rows, self.counts[rows]
 
 
-class TermRecord:
+class TermRecord(Counter):
     """An affinity term that Pods carry, and how many of each row do."""
 
-    __slots__ = ("_dense", "rows", "term")
+    __slots__ = ("rows", "term")
 
-    def __init__(self, term: AffinityTerm) -> None:
+    def __init__(self, term: AffinityTerm, version: int) -> None:
+        super().__init__(version)
         self.term = term
         self.rows: dict[int, int] = {}
-        self._dense: Counts | None = None
 
-    def add(self, row: int, delta: int) -> None:
+    def add(self, row: int, delta: int, version: int) -> None:
         """Count Pods that come (1) or go (-1)."""
         count = self.rows.get(row, 0) + delta
         if count:
             self.rows[row] = count
         else:
             self.rows.pop(row, None)
-        if self._dense is not None and row < len(self._dense):
-            self._dense[row] = count
+        self._count_domains(row, delta, version)
 
     def sparse(self) -> tuple[NDArray[np.intp], Counts]:
         """Return the rows that have Pods with this term, and how many."""
         rows = np.fromiter(self.rows.keys(), dtype=np.intp, count=len(self.rows))
         return rows, np.fromiter(self.rows.values(), dtype=np.int32, count=len(self.rows))
-
-    def dense(self, capacity: int) -> Counts | None:
-        """Return the count of every row; None while the term has so few rows that `sparse` is cheaper."""
-        if len(self.rows) < DENSE_FROM:
-            self._dense = None
-        elif self._dense is None or len(self._dense) != capacity:
-            self._dense = np.zeros(capacity, dtype=np.int32)
-            rows, counts = self.sparse()
-            self._dense[rows] = counts
-        return self._dense
 
 
 class PodGroup:
@@ -109,8 +158,8 @@ class PodIndex:
         self._tallies: dict[TallyKey, Tally] = {}
         self._records: dict[AffinityTerm, TermRecord] = {}
         self._record_list: list[TermRecord] = []
-        self.terms_version = 0
-        """Grows whenever a term gets its first Pod or loses its last."""
+        self._version = 0
+        """Grows with every Pod and every term that comes or goes."""
         self._live_groups = 0
         self._live_records = 0
 
@@ -187,10 +236,9 @@ class PodIndex:
             group.rows.pop(row, None)
         if not group.rows:
             self._live_groups -= 1
+        self._version += 1
         for tally in group.tallies:
-            tally.counts[row] += delta
-            tally.total += delta
-            tally.version += 1
+            tally.add(row, delta, self._version)
 
     def _count_term(self, term: AffinityTerm, row: int, delta: int) -> None:
         record = self._records.get(term)
@@ -199,14 +247,12 @@ class PodIndex:
                 self._records = {t: r for t, r in self._records.items() if r.rows}
                 self._record_list = list(self._records.values())
                 self._forget_matches()
-            record = self._records[term] = TermRecord(term)
+            record = self._records[term] = TermRecord(term, self._version)
             self._record_list.append(record)
-        before = bool(record.rows)
-        record.add(row, delta)
-        after = bool(record.rows)
-        if before != after:
-            self._live_records += after - before
-            self.terms_version += 1
+        self._version += 1
+        self._live_records -= bool(record.rows)
+        record.add(row, delta, self._version)
+        self._live_records += bool(record.rows)
 
     def matching(self, pod: PodInfo) -> list[TermRecord]:
         """Return the terms of other Pods that are about this Pod; some may have no Pods any more."""
@@ -221,12 +267,15 @@ class PodIndex:
 
     def tally(self, *terms: PodTerm, skip_terminating: bool = False) -> Tally:
         """Return the count per row of the Pods that match all of `terms`, kept current from now on."""
-        key = TallyKey(terms, skip_terminating)
+        return self.tally_of(TallyKey(terms, skip_terminating))
+
+    def tally_of(self, key: TallyKey) -> Tally:
+        """Do what `tally` does. Whoever keeps the result finds it out of date one day, as it was dropped."""
         tally = self._tallies.pop(key, None)
         if tally is None:
             if len(self._tallies) >= MAX_TALLIES:
                 self._drop(next(iter(self._tallies)))
-            tally = Tally(key, self.capacity)
+            tally = Tally(key, self.capacity, self._version)
             for group in self._groups.values():
                 if self._counts_in(key, group):
                     group.tallies.append(tally)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import attrs
 
 from orchestra.api.core.pod import Pod, PodSpec
+from orchestra.api.object import ObjectMeta
 from orchestra.api.selectors import NOTHING, Operator, Requirement, Selector, label_selector
 from orchestra.scheduler.resources import Requests, requests_of
 
 if TYPE_CHECKING:
     from orchestra.api.core.affinity import (
+        Affinity,
         NodeSelectorTerm,
         PodAffinity,
         PodAffinityTerm,
@@ -28,10 +30,13 @@ DEFAULT_SCHEDULER: Final = "default-scheduler"
 HostPort: TypeAlias = tuple[str, str, int]
 """Address, protocol and port that a Pod takes on its node; the address of all is `0.0.0.0`."""
 
+MAX_FACTS: Final = 4096
+"""Specs whose facts are remembered."""
+
 ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - compared, not bound
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class PodTerm:
     """Which Pods a term of affinity or spreading is about: those of these namespaces that the selector matches.
 
@@ -54,7 +59,7 @@ class PodTerm:
 TermKind = Literal["required", "preferred", "anti-required", "anti-preferred"]
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class AffinityTerm:
     """One affinity term of a Pod; `weight` is 0 for required ones."""
 
@@ -103,10 +108,15 @@ class PodInfo:
         self.terminating = meta.deletion_timestamp is not None
         self.priority = spec.priority or 0
         self.scheduler_name = spec.scheduler_name or DEFAULT_SCHEDULER
-        facts = _facts(_Identity(spec))
+        self.facts = facts = _facts(_Identity(spec))
         self.requests: Requests = facts.requests
         self.ports: tuple[HostPort, ...] = facts.ports
         self.images: tuple[str, ...] = facts.images
+        self.owner = _owner_of(meta) if meta.owner_references else None
+        """Kind and name of the controlling owner, whose selector spreads Pods by default."""
+        self.core_shape: Hashable = (self.namespace, self.labels, self.owner, facts)
+        """What the built-in plugins read of a Pod: Pods with equal shapes get the same answers from them."""
+        self._affinity_terms: tuple[AffinityTerm, ...] | None = None if facts.affinity is not None else ()
 
     def __repr__(self) -> str:
         return f"<PodInfo {self.key}>"
@@ -136,16 +146,21 @@ class PodInfo:
         wishes = affinity.node_affinity.preferred_during_scheduling_ignored_during_execution
         return tuple((wish.weight, wish.preference) for wish in wishes if wish.weight)
 
-    @cached_property
+    @property
     def affinity_terms(self) -> tuple[AffinityTerm, ...]:
         """All terms about other Pods."""
-        affinity = self.pod.spec.affinity
-        if affinity is None:
-            return ()
-        return (
-            *self._terms("required", "preferred", affinity.pod_affinity),
-            *self._terms("anti-required", "anti-preferred", affinity.pod_anti_affinity),
-        )
+        if self._affinity_terms is None:
+            self._affinity_terms = self.facts.terms.get(self.namespace)
+        if self._affinity_terms is None:
+            affinity = self.facts.affinity
+            assert affinity is not None
+            self._affinity_terms = (
+                *self._terms("required", "preferred", affinity.pod_affinity),
+                *self._terms("anti-required", "anti-preferred", affinity.pod_anti_affinity),
+            )
+            if not self.repeated_labels and len(self.facts.terms) < MAX_FACTS:
+                self.facts.terms[self.namespace] = self._affinity_terms
+        return self._affinity_terms
 
     def _terms(
         self, required: TermKind, preferred: TermKind, part: PodAffinity | PodAntiAffinity | None
@@ -221,38 +236,28 @@ class PodInfo:
             allowed |= names
         return frozenset(allowed)
 
-    @cached_property
-    def core_shape(self) -> Hashable:
-        """What the built-in plugins read of a Pod: Pods with equal shapes get the same answers from them."""
-        spec = self.pod.spec
-        return (
-            self.namespace,
-            self.labels,
-            self.requests,
-            self.ports,
-            self.images,
-            spec.node_selector,
-            spec.affinity,
-            spec.tolerations,
-            spec.topology_spread_constraints,
-            spec.node_name or "",
-            self.owner,
-        )
 
-    @cached_property
-    def owner(self) -> tuple[str, str] | None:
-        """Kind and name of the controlling owner, whose selector spreads Pods by default."""
-        for reference in self.pod.metadata.owner_references:
-            if reference.controller:
-                return reference.kind, reference.name
-        return None
+def _owner_of(meta: ObjectMeta) -> tuple[str, str] | None:
+    for reference in meta.owner_references:
+        if reference.controller:
+            return reference.kind, reference.name
+    return None
 
 
-@attrs.frozen
-class _Facts:
+@attrs.frozen(cache_hash=True)
+class SpecFacts:
+    """What is read of a spec; Pods whose specs are equal in that share one, so that comparing them is cheap."""
+
     requests: Requests
     ports: tuple[HostPort, ...]
     images: tuple[str, ...]
+    node_name: str
+    node_selector: Mapping[str, str]
+    affinity: Affinity | None
+    tolerations: tuple[Toleration, ...]
+    topology_spread_constraints: tuple[TopologySpreadConstraint, ...]
+    terms: dict[str, tuple[AffinityTerm, ...]] = attrs.field(factory=dict, eq=False)
+    """The affinity terms of Pods of each namespace, unless those depend on the labels of the Pod too."""
 
 
 @attrs.frozen(eq=False)
@@ -268,10 +273,26 @@ class _Identity:
         return isinstance(other, _Identity) and other.spec is self.spec
 
 
-@lru_cache(maxsize=4096)
-def _facts(identity: _Identity) -> _Facts:
+@lru_cache(maxsize=MAX_FACTS)
+def _facts(identity: _Identity) -> SpecFacts:
     spec = identity.spec
-    return _Facts(requests_of(spec), _ports_of(spec), _images_of(spec))
+    return _shared(
+        SpecFacts(
+            requests_of(spec),
+            _ports_of(spec),
+            _images_of(spec),
+            spec.node_name or "",
+            spec.node_selector,
+            spec.affinity,
+            spec.tolerations,
+            spec.topology_spread_constraints,
+        )
+    )
+
+
+@lru_cache(maxsize=MAX_FACTS)
+def _shared(facts: SpecFacts) -> SpecFacts:
+    return facts
 
 
 def _ports_of(spec: PodSpec) -> tuple[HostPort, ...]:

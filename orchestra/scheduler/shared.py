@@ -60,6 +60,8 @@ class SharedAnswers:
         self._profile = profile
         self._table = table
         self._plugins = tuple(plugin for plugin in profile.plugins if not plugin.reads_pods)
+        self.beyond = tuple(plugin for plugin in profile.plugins if plugin.reads_pods and not plugin.node_local)
+        """The plugins that look beyond a node, at the Pods on others."""
         self._filters = frozenset(plugin.name for plugin in profile.filters)
         self._pre_filters = frozenset(plugin.name for plugin in profile.pre_filters)
         self._scores = frozenset(plugin.name for plugin in profile.scores)

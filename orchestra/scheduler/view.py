@@ -85,6 +85,10 @@ class Nodes:
         """The number of each node's value of a label, -1 where it has none."""
         return self.table.labels.column(key).ids[self._select]
 
+    def label_places(self, key: str) -> NDArray[np.intp]:
+        """As `label_ids`, in the form that takes from other arrays the fastest."""
+        return self.table.labels.places(key)[self._select]
+
     def label_values(self, key: str) -> list[str]:
         """What the numbers of `label_ids` stand for."""
         return self.table.labels.column(key).values.values

@@ -29,18 +29,19 @@ from orchestra.scheduler.interface import (
     Status,
 )
 from orchestra.scheduler.nodetable import NodeTable
-from orchestra.scheduler.podindex import Counts, TermRecord
-from orchestra.scheduler.podinfo import AffinityTerm, PodInfo
+from orchestra.scheduler.podindex import TermRecord
+from orchestra.scheduler.podinfo import AffinityTerm, PodInfo, PodTerm
 from orchestra.scheduler.view import Nodes
 
-_AFFINITY: Final = 1
+_EXISTING: Final = 1
 _ANTI: Final = 2
-_EXISTING: Final = 3
+_AFFINITY: Final = 3
+"""Codes, the higher the sooner it is looked at: the highest of a node is the reason."""
 _REJECTIONS: Final = ByCode(
     (
-        Rejection(("node(s) didn't match pod affinity rules",), resolvable=False),
-        Rejection(("node(s) didn't match pod anti-affinity rules",)),
         Rejection(("node(s) didn't satisfy existing pods anti-affinity rules",)),
+        Rejection(("node(s) didn't match pod anti-affinity rules",)),
+        Rejection(("node(s) didn't match pod affinity rules",), resolvable=False),
     )
 )
 
@@ -81,52 +82,58 @@ class InterPodAffinity(Plugin):
         return None if any(_live(table.index.matching(pod), "anti-required")) else SKIP
 
     def pods_version(self, _state: CycleState, pod: PodInfo, table: NodeTable) -> Hashable:
-        """Return, for Pods that no term is about, which terms there are."""
-        if pod.affinity_terms or any(record.rows for record in table.index.matching(pod)):
-            return None
-        return table.index.terms_version
+        """Return when the Pods that have terms about this one, and those that its own terms are about, last changed."""
+        index = table.index
+        records = tuple([record.version for record in index.matching(pod)])
+        return records, tuple([index.tally(*terms).version for terms in _asked(pod)])
 
     def filter(self, _state: CycleState, pod: PodInfo, nodes: Nodes) -> Rejections:
         """Refuse nodes by the Pod's own affinity, its own anti-affinity, and that of Pods that run, in this order."""
         table = nodes.table
-        codes = np.zeros(table.size, dtype=np.int64)
+        verdicts: dict[str, Ints] = {}
         for record in _live(table.index.matching(pod), "anti-required"):
-            codes[_domains_of(table, record)] = _EXISTING
+            _note(
+                verdicts,
+                record.term.topology_key,
+                record.by_domain(table.labels, record.term.topology_key) > 0,
+                _EXISTING,
+            )
         for term in _of_kind(pod, "anti-required"):
-            ids = table.labels.column(term.topology_key).ids[: table.size]
-            codes[_spread_over(ids, table.index.tally(term.pods).counts[: table.size]) > 0] = _ANTI
+            counts = table.index.tally(term.pods).by_domain(table.labels, term.topology_key)
+            _note(verdicts, term.topology_key, counts > 0, _ANTI)
         required = _of_kind(pod, "required")
         if required:
-            codes[~_near_required(table, pod, required)] = _AFFINITY
-        codes = codes if nodes.rows is None else codes[nodes.rows]
-        return Rejections(codes, _REJECTIONS)
+            for key, far in _far_from_required(table, pod, required).items():
+                _note(verdicts, key, far, _AFFINITY)
+        codes = [verdict.take(nodes.label_places(key)) for key, verdict in verdicts.items()]
+        worst: Ints = np.maximum.reduce(codes) if codes else np.zeros(nodes.count, dtype=np.int64)
+        return Rejections(worst, _REJECTIONS)
 
     def pre_score(self, state: CycleState, pod: PodInfo, nodes: Nodes, _feasible: Bools) -> Status | None:
         """Add up, by place, what the Pod thinks of the Pods there and they of it; skip when there is nothing."""
-        table = nodes.table
+        index, labels = nodes.table.index, nodes.table.labels
         has_wishes = any(term.weight for term in pod.affinity_terms)
-        if not has_wishes and (self.ignore_wishes_of_others or not table.index.matching(pod)):
+        if not has_wishes and (self.ignore_wishes_of_others or not index.matching(pod)):
             return SKIP
-        total = np.zeros(table.size, dtype=np.int64)
-        anything = False
+        counted: list[tuple[str, Ints, int]] = []
         for term in pod.affinity_terms:
             if term.weight:
-                counts = table.index.tally(term.pods).counts[: table.size]
-                ids = table.labels.column(term.topology_key).ids[: table.size]
-                if counts[ids >= 0].any():
-                    anything = True
-                    total += _spread_over(ids, counts) * (term.weight if term.kind == "preferred" else -term.weight)
-        for record in table.index.matching(pod):
-            weight = self._weight_of(record.term)
-            if not weight or not record.rows:
-                continue
-            ids = table.labels.column(record.term.topology_key).ids[: table.size]
-            counts = _counts_of(record, table)
-            if counts[ids >= 0].any():
-                anything = True
-                total += _spread_over(ids, counts) * weight
-        state.write(self.name, total)
-        return None if anything else SKIP
+                sums = index.tally(term.pods).by_domain(labels, term.topology_key)
+                counted.append((term.topology_key, sums, term.weight if term.kind == "preferred" else -term.weight))
+        for record in index.matching(pod):
+            key, weight = record.term.topology_key, self._weight_of(record.term)
+            if weight and record.rows:
+                counted.append((key, record.by_domain(labels, key), weight))
+        counted = [each for each in counted if each[1].any()]
+        if not counted:
+            return SKIP
+        by_key: dict[str, Ints] = {}
+        for key, sums, weight in counted:
+            by_key[key] = by_key[key] + sums * weight if key in by_key else sums * weight
+        everywhere = Nodes(nodes.table)
+        parts = [sums.take(everywhere.label_places(key)) for key, sums in by_key.items()]
+        state.write(self.name, sum(parts[1:], start=parts[0]))
+        return None
 
     def _weight_of(self, term: AffinityTerm) -> int:
         if term.kind == "required":
@@ -154,56 +161,32 @@ def _live(records: Iterable[TermRecord], kind: str) -> Iterable[TermRecord]:
     return (record for record in records if record.rows and record.term.kind == kind)
 
 
-def _counts_of(record: TermRecord, table: NodeTable) -> Counts:
-    dense = record.dense(table.capacity)
-    if dense is not None:
-        return dense[: table.size]
-    counts = np.zeros(table.size, dtype=np.int32)
-    rows, values = record.sparse()
-    counts[rows] = values
-    return counts
+def _asked(pod: PodInfo) -> Iterable[tuple[PodTerm, ...]]:
+    """Return what the Pod's own terms ask the index: each by itself, the required ones also together."""
+    if not pod.affinity_terms:
+        return ()
+    alone = [(term.pods,) for term in pod.affinity_terms if term.kind != "required"]
+    together = tuple(dict.fromkeys(term.pods for term in _of_kind(pod, "required")))
+    return [*alone, together] if together else alone
 
 
-def _spread_over(ids: NDArray[np.int32], counts: Counts) -> Ints:
-    """Return for each row the sum of the counts of all rows with the same label value; 0 where the label is missing."""
-    there = ids >= 0
-    if not there.any():
-        return np.zeros(len(ids), dtype=np.int64)
-    per_domain = np.bincount(ids[there], weights=counts[there]).astype(np.int64)
-    return np.append(per_domain, 0)[ids]
+def _note(verdicts: dict[str, Ints], key: str, domains: Bools, code: int) -> None:
+    """Note a code for some values of a label; the last entry is for the nodes that lack it."""
+    known = verdicts.get(key)
+    verdicts[key] = domains * code if known is None else np.maximum(known, domains * code)
 
 
-def _domains_of(table: NodeTable, record: TermRecord) -> Bools:
-    """Return the rows that are in one place with a row that has Pods with this term."""
-    column = table.labels.column(record.term.topology_key)
-    ids = column.ids[: table.size]
-    dense = record.dense(table.capacity)
-    rows = np.flatnonzero(dense[: table.size]) if dense is not None else record.sparse()[0]
-    hit = np.zeros(len(column.values.values) + 1, dtype=np.bool_)
-    hit[ids[rows]] = True
-    hit[-1] = False  # the rows without the label are no place
-    return hit[ids]
-
-
-def _near_required(table: NodeTable, pod: PodInfo, required: tuple[AffinityTerm, ...]) -> Bools:
-    """Return the nodes where every required term finds a Pod that matches all of them.
+def _far_from_required(table: NodeTable, pod: PodInfo, required: tuple[AffinityTerm, ...]) -> dict[str, Bools]:
+    """Return by label the values where a required term finds no Pod that matches all of them.
 
     The first Pod of a kind that wants to be near its own kind may go anywhere that has the labels.
     """
     matching = table.index.tally(*dict.fromkeys(term.pods for term in required))
-    counts = matching.counts[: table.size]
-    labelled = np.ones(table.size, dtype=np.bool_)
-    near = np.ones(table.size, dtype=np.bool_)
-    nobody = True
-    for term in required:
-        ids = table.labels.column(term.topology_key).ids[: table.size]
-        labelled &= ids >= 0
-        here = _spread_over(ids, counts)
-        near &= here > 0
-        nobody = nobody and not here.any()
-    if nobody and _matches_itself(table, pod, required):
-        return labelled
-    return near & labelled
+    far = {term.topology_key: matching.by_domain(table.labels, term.topology_key) == 0 for term in required}
+    if all(domains.all() for domains in far.values()) and _matches_itself(table, pod, required):
+        for domains in far.values():
+            domains[:-1] = False
+    return far
 
 
 def _matches_itself(table: NodeTable, pod: PodInfo, required: tuple[AffinityTerm, ...]) -> bool:

@@ -32,7 +32,7 @@ from orchestra.scheduler.interface import (
     Status,
 )
 from orchestra.scheduler.nodetable import NodeTable
-from orchestra.scheduler.podindex import Tally
+from orchestra.scheduler.podindex import TallyKey
 from orchestra.scheduler.podinfo import PodInfo, PodTerm, SpreadConstraint, spread_constraint
 from orchestra.scheduler.selecting import required_mask, tolerated_mask
 from orchestra.scheduler.view import Nodes
@@ -40,6 +40,8 @@ from orchestra.scheduler.view import Nodes
 HOSTNAME: Final = "kubernetes.io/hostname"
 ZONE: Final = "topology.kubernetes.io/zone"
 
+_STATE: Final = "PodTopologySpread/prepared"
+_LAST: Final = "PodTopologySpread/verdicts"
 _MISSING_LABEL: Final = 1
 _TOO_UNEVEN: Final = 2
 _UNEVEN: Final = "node(s) didn't match pod topology spread constraints"
@@ -72,19 +74,50 @@ def default_selector(table: NodeTable, pod: PodInfo) -> Selector:
 
 
 @attrs.frozen(eq=False)
-class _Soft:
-    """One soft constraint with its counts: for each node, and how much they weigh."""
+class _Counted:
+    """One constraint with what Pods that come and go cannot change: which nodes, and so which domains, count.
+
+    `pods` are those that count: of the Pod's namespace, matching, not being deleted; None: there can be none.
+    `eligible` is None where all nodes do that have the label; `there` says which domains have such a node. `own` is 1
+    when the Pod itself is one of those that are counted.
+    """
 
     constraint: SpreadConstraint
-    ids: NDArray[np.int32]
-    counts: NDArray[np.float64]
-    weight: float
+    pods: TallyKey | None
+    places: NDArray[np.intp]
+    eligible: Bools | None
+    there: Bools
+    own: int
+
+    def sums(self, table: NodeTable, eligible: Bools | None) -> Ints:
+        """Return how many Pods the eligible nodes of each domain have; a last entry, of nodes without, is not used."""
+        if self.pods is None:
+            return np.zeros(len(self.there) + 1, dtype=np.int64)
+        tally = table.index.tally_of(self.pods)
+        if eligible is None:
+            return tally.by_domain(table.labels, self.constraint.topology_key)
+        counts = tally.counts[: table.size][eligible]
+        return np.bincount(self.places[eligible], weights=counts, minlength=len(self.there) + 1).astype(np.int64)
 
 
 @attrs.frozen(eq=False)
-class _ScoreState:
-    softs: tuple[_Soft, ...]
-    ignored: Bools
+class _Wanted:
+    """Which nodes are rated, and of which domains: as long as `feasible` is what it was."""
+
+    feasible: Bools
+    ignored: Bools | None
+    scored: int
+    domains: tuple[tuple[Bools, int], ...]
+    """For each constraint which domains have a rated node, and how many have, the one without label among them."""
+
+
+@attrs.frozen(eq=False)
+class _Prepared:
+    """What is kept while no node changes: the constraints, and where all nodes must have the labels, which do."""
+
+    hard: tuple[_Counted, ...]
+    soft: tuple[_Counted, ...]
+    labelled: Bools | None
 
 
 @attrs.frozen
@@ -113,41 +146,51 @@ class PodTopologySpread(Plugin):
             EventHint(Resource.NODE, Action.ADD | Action.DELETE | Action.UPDATE_LABEL | Action.UPDATE_TAINT),
         )
 
-    def pre_filter(self, _state: CycleState, pod: PodInfo, table: NodeTable) -> PreFilterResult:
+    def pre_filter(self, state: CycleState, pod: PodInfo, table: NodeTable) -> PreFilterResult:
         """Skip Pods without hard constraints."""
-        return None if self._constraints(pod, table, hard=True) else SKIP
+        return None if self._prepared(state, pod, table).hard else SKIP
 
-    def pods_version(self, _state: CycleState, pod: PodInfo, table: NodeTable) -> Hashable:
-        """Return how often the Pods that the constraints count have changed."""
-        constraints = (*self._constraints(pod, table, hard=True), *self._constraints(pod, table, hard=False))
-        return tuple([_tally(table, pod, each).version for each in constraints if not each.selector.empty])
+    def pods_version(self, state: CycleState, pod: PodInfo, table: NodeTable) -> Hashable:
+        """Return when the Pods that the constraints count last changed."""
+        known = self._prepared(state, pod, table)
+        if not known.hard and not known.soft:
+            return ()
+        counted = [each.pods for each in (*known.hard, *known.soft) if each.pods is not None]
+        return tuple([table.index.tally_of(pods).version for pods in counted])
 
-    def filter(self, _state: CycleState, pod: PodInfo, nodes: Nodes) -> Rejections:
+    def filter(self, state: CycleState, pod: PodInfo, nodes: Nodes) -> Rejections:
         """Refuse nodes that lack a label or whose domain is too full; the first broken constraint is the reason."""
         table = nodes.table
-        hard = self._constraints(pod, table, hard=True)
-        everywhere = Nodes(table)
-        labelled = _with_labels(everywhere, hard)
-        masks = _Policies(everywhere, pod)
+        hard = self._prepared(state, pod, table).hard
+        verdicts = [_verdicts(each, table) for each in hard]
+        before: tuple[list[Ints], Rejections] | None = state.find(_LAST)
+        if before is not None and nodes.rows is None and all(map(np.array_equal, before[0], verdicts)):
+            return before[1]
         codes = np.zeros(table.size, dtype=np.int64)
-        for constraint in hard:
-            ids = everywhere.label_ids(constraint.topology_key)
-            eligible = labelled & masks.of(constraint)
-            counts = _matching(table, pod, constraint)
-            domains = len(everywhere.label_values(constraint.topology_key))
-            inside = ids[eligible]
-            per_domain = np.bincount(inside, weights=counts[eligible], minlength=domains).astype(np.int64)
-            there = np.bincount(inside, minlength=domains) > 0
-            lowest = int(per_domain[there].min()) if there.any() else 0
-            if int(there.sum()) < constraint.min_domains:
-                lowest = 0
-            own = int(constraint.selector.matches(pod.labels))
-            here = np.append(per_domain, 0)[ids]
-            broken = np.where(here + own - lowest > constraint.max_skew, _TOO_UNEVEN, 0)
-            broken = np.where(ids < 0, _MISSING_LABEL, broken)
-            codes = np.where(codes == 0, broken, codes)
-        codes = codes if nodes.rows is None else codes[nodes.rows]
-        return Rejections(codes, _REJECTIONS)
+        for each, verdict in zip(hard, verdicts, strict=True):
+            broken = verdict.take(each.places)
+            codes = broken if each is hard[0] else np.where(codes == 0, broken, codes)
+        if nodes.rows is not None:
+            return Rejections(codes[nodes.rows], _REJECTIONS)
+        state.write(_LAST, (verdicts, answer := Rejections(codes, _REJECTIONS)))
+        return answer
+
+    def _prepared(self, state: CycleState, pod: PodInfo, table: NodeTable) -> _Prepared:
+        known: _Prepared | None = state.find(_STATE)
+        if known is None:
+            hard = self._constraints(pod, table, hard=True)
+            soft = self._constraints(pod, table, hard=False)
+            need_all = bool(pod.pod.spec.topology_spread_constraints) or not self.system_defaults
+            nodes = Nodes(table)
+            labelled = _with_labels(nodes, soft) if soft and need_all else None
+            masks = _Policies(nodes, pod)
+            known = _Prepared(
+                _counted(pod, nodes, hard, masks, _with_labels(nodes, hard) if hard else None),
+                _counted(pod, nodes, soft, masks, labelled),
+                None if labelled is None or labelled.all() else labelled,
+            )
+            state.write(_STATE, known)
+        return known
 
     def _constraints(self, pod: PodInfo, table: NodeTable, *, hard: bool) -> tuple[SpreadConstraint, ...]:
         """Return a Pod's own constraints, or the default ones when it has none."""
@@ -172,53 +215,54 @@ class PodTopologySpread(Plugin):
         return False
 
     def pre_score(self, state: CycleState, pod: PodInfo, nodes: Nodes, feasible: Bools) -> Status | None:
-        """Count matching Pods per domain; skip Pods without soft constraints."""
-        table = nodes.table
-        constraints = self._constraints(pod, table, hard=False)
-        if not constraints:
+        """Find out which nodes are rated; skip Pods without soft constraints."""
+        known = self._prepared(state, pod, nodes.table)
+        if not known.soft:
             return SKIP
-        everywhere = Nodes(table)
-        need_all = bool(pod.pod.spec.topology_spread_constraints) or not self.system_defaults
-        labelled = _with_labels(everywhere, constraints) if need_all else np.ones(table.size, dtype=np.bool_)
-        masks = _Policies(everywhere, pod)
-        scored = feasible & labelled
-        softs = tuple(self._count(pod, everywhere, c, scored, labelled & masks.of(c)) for c in constraints)
-        state.write(self.name, _ScoreState(softs, feasible & ~labelled))
+        before: _Wanted | None = state.find(self.name)
+        if before is None or not np.array_equal(before.feasible, feasible):
+            scored = feasible if known.labelled is None else feasible & known.labelled
+            domains = []
+            for each in known.soft:
+                # Number -1, the label is missing, is a domain of its own where missing labels are put up with.
+                rated = np.bincount(each.places[scored] + 1, minlength=len(each.there) + 1) > 0
+                domains.append((rated[1:], int(np.count_nonzero(rated))))
+            ignored = None if known.labelled is None else feasible & ~known.labelled
+            state.write(self.name, _Wanted(feasible.copy(), ignored, int(np.count_nonzero(scored)), tuple(domains)))
         return None
 
-    def _count(self, pod: PodInfo, nodes: Nodes, constraint: SpreadConstraint, scored: Bools, eligible: Bools) -> _Soft:
-        ids = nodes.label_ids(constraint.topology_key)
-        counts = _matching(nodes.table, pod, constraint)
-        if constraint.topology_key == HOSTNAME:
-            return _Soft(constraint, ids, counts.astype(np.float64), math.log(int(scored.sum()) + 2))
-        # Number -1, the label is missing, is a domain of its own where missing labels are put up with.
-        domains = len(nodes.label_values(constraint.topology_key)) + 1
-        shifted = ids + 1
-        wanted = np.bincount(shifted[scored], minlength=domains) > 0
-        inside = eligible & wanted[shifted]
-        per_domain = np.bincount(shifted[inside], weights=counts[inside], minlength=domains).astype(np.float64)
-        return _Soft(constraint, ids, per_domain[shifted], math.log(int(wanted.sum()) + 2))
-
-    def score(self, state: CycleState, _pod: PodInfo, nodes: Nodes) -> Ints:
+    def score(self, state: CycleState, pod: PodInfo, nodes: Nodes) -> Ints:
         """Add up the weighted counts of the domains that a node is in: the lower the better."""
-        known: _ScoreState = state.read(self.name)
-        total = np.zeros(nodes.table.size, dtype=np.float64)
-        for soft in known.softs:
-            share = soft.counts * soft.weight + (soft.constraint.max_skew - 1)
-            total += np.where(soft.ids >= 0, share, 0.0)
-        scores = np.where(known.ignored, 0, np.floor(total + 0.5)).astype(np.int64)
+        table = nodes.table
+        known, wanted = self._prepared(state, pod, table), state.read(self.name)
+        total: NDArray[np.float64] | float = 0.0
+        for each, (rated, number) in zip(known.soft, wanted.domains, strict=True):
+            skew = each.constraint.max_skew - 1
+            if each.constraint.topology_key == HOSTNAME:
+                counts = 0 if each.pods is None else table.index.tally_of(each.pods).counts[: table.size]
+                share = counts * math.log(wanted.scored + 2) + skew
+                total = total + np.where(each.places >= 0, share, 0.0)
+                continue
+            sums = each.sums(table, each.eligible)
+            shares = np.where(rated, sums[:-1], 0) * math.log(number + 2) + skew
+            total = total + np.append(shares, 0.0).take(each.places)
+        scores = np.floor(total + 0.5).astype(np.int64)
+        if wanted.ignored is not None:
+            scores = np.where(wanted.ignored, 0, scores)
         return scores if nodes.rows is None else scores[nodes.rows]
 
     def normalize(self, state: CycleState, _pod: PodInfo, scores: Ints, rows: NDArray[np.int64]) -> Ints:
         """Turn the scale around; nodes that lack a label get 0."""
-        known: _ScoreState = state.read(self.name)
-        ignored = known.ignored[rows]
-        rated = scores[~ignored]
+        wanted: _Wanted = state.read(self.name)
+        ignored = None if wanted.ignored is None else wanted.ignored[rows]
+        rated = scores if ignored is None else scores[~ignored]
         highest = int(rated.max(initial=0))
         lowest = int(rated.min()) if len(rated) else 0
         if not highest:
-            return np.where(ignored, 0, MAX_SCORE)
-        return np.where(ignored, 0, MAX_SCORE * (highest + lowest - scores) // highest)
+            found = np.full(len(scores), MAX_SCORE, dtype=np.int64)
+        else:
+            found = MAX_SCORE * (highest + lowest - scores) // highest
+        return found if ignored is None else np.where(ignored, 0, found)
 
 
 class _Policies:
@@ -253,16 +297,32 @@ def _with_labels(nodes: Nodes, constraints: tuple[SpreadConstraint, ...]) -> Boo
     return mask
 
 
-def _matching(table: NodeTable, pod: PodInfo, constraint: SpreadConstraint) -> NDArray[np.int32]:
-    """Return how many Pods of each row count: of the Pod's namespace, matching, not being deleted.
+def _counted(
+    pod: PodInfo, nodes: Nodes, constraints: tuple[SpreadConstraint, ...], masks: _Policies, labelled: Bools | None
+) -> tuple[_Counted, ...]:
+    """Work out which nodes count for each constraint; those that are not in `labelled` do not."""
+    found = []
+    for constraint in constraints:
+        key = constraint.topology_key
+        there = np.zeros(len(nodes.label_values(key)) + 1, dtype=np.bool_)
+        places = nodes.label_places(key)
+        eligible = masks.of(constraint) if labelled is None else masks.of(constraint) & labelled
+        there[places[eligible]] = True
+        everywhere = bool(np.array_equal(eligible & (places >= 0), places >= 0))
+        own = int(constraint.selector.matches(pod.labels))
+        # A selector that restricts nothing counts no Pods, as in kube-scheduler (countPodsMatchSelector).
+        term = PodTerm(frozenset((pod.namespace,)), constraint.selector)
+        pods = None if constraint.selector.empty else TallyKey((term,), skip_terminating=True)
+        found.append(_Counted(constraint, pods, places, None if everywhere else eligible, there[:-1], own))
+    return tuple(found)
 
-    A selector that restricts nothing counts no Pods, as in kube-scheduler (countPodsMatchSelector).
-    """
-    if constraint.selector.empty:
-        return np.zeros(table.size, dtype=np.int32)
-    return _tally(table, pod, constraint).counts[: table.size]
 
-
-def _tally(table: NodeTable, pod: PodInfo, constraint: SpreadConstraint) -> Tally:
-    term = PodTerm(frozenset((pod.namespace,)), constraint.selector)
-    return table.index.tally(term, skip_terminating=True)
+def _verdicts(counted: _Counted, table: NodeTable) -> Ints:
+    """Return the code of the nodes of each domain, and as the last one that of nodes without the label."""
+    constraint, there = counted.constraint, counted.there
+    sums = counted.sums(table, counted.eligible)[:-1]
+    inside = sums[there]
+    lowest = int(inside.min()) if len(inside) >= max(constraint.min_domains, 1) else 0
+    # Domains without an eligible node count as empty.
+    too_full = np.where(there, sums, 0) + (counted.own - lowest) > constraint.max_skew
+    return np.append(np.where(too_full, _TOO_UNEVEN, 0), _MISSING_LABEL)
