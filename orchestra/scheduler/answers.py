@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import NoneType
 from typing import Any, Final
 
 import attrs
@@ -11,15 +12,19 @@ from numpy.typing import NDArray
 
 from orchestra.errors import PluginError
 from orchestra.scheduler.interface import (
+    MAX_SCORE,
     ByCode,
     Ints,
     NormalizePlugin,
+    OnlyNodes,
     Plugin,
+    PostFilterResult,
     PreScorePlugin,
     Rejection,
     Rejections,
     RowFilter,
     RowScore,
+    Status,
 )
 
 NOTHING: Final[Ints] = np.zeros(0, dtype=np.int64)
@@ -33,6 +38,8 @@ class _Powers:
     by_row_score: bool
     prepares: bool
     normalizes: bool
+    ours: bool
+    """It is built in: its scores are known to be on the scale."""
 
 
 _POWERS: dict[type[Plugin], _Powers] = {}
@@ -49,6 +56,7 @@ def _powers_of(plugin: Plugin) -> _Powers:
             by_row_score=local and not normalizes and issubclass(kind, RowScore),
             prepares=issubclass(kind, PreScorePlugin),
             normalizes=normalizes,
+            ours=kind.__module__.startswith("orchestra.scheduler.plugins."),
         )
     return known
 
@@ -105,12 +113,27 @@ class ScoreAnswer:
         self.normalized: Ints = NOTHING
 
 
+_ANSWERS: Final[Mapping[str, tuple[type[Any], ...]]] = {
+    "PreFilter": (Status, OnlyNodes, NoneType),
+    "PostFilter": (PostFilterResult,),
+    "PreScore": (Status, NoneType),
+    "Reserve": (Status, NoneType),
+    "Permit": (Status, NoneType),
+}
+"""What the points answer that are not asked for arrays."""
+
+
 def asking(plugin: Any, point: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a plugin; whatever it raises becomes a PluginError that names it."""
+    """Call a plugin; whatever it raises, and an answer of the wrong type, becomes a PluginError that names it."""
     try:
-        return function(*arguments)
+        answer = function(*arguments)
     except Exception as error:
         raise plugin_failed(plugin, point, error) from error
+    expected = _ANSWERS.get(point)
+    if expected is not None and not isinstance(answer, expected):
+        wrong = f"plugin {plugin.name} returned {type(answer).__name__} {answer!r} from {point}"
+        raise PluginError(wrong, plugin=plugin.name)
+    return answer
 
 
 def plugin_failed(plugin: Any, point: str, error: Exception) -> PluginError:
@@ -123,8 +146,11 @@ def as_rejections(plugin: Any, answer: Any, count: int) -> Rejections:
     if isinstance(answer, np.ndarray) and answer.dtype == np.bool_:
         rejection = Rejection((f"node(s) didn't satisfy plugin {plugin.name}",))
         answer = Rejections((~answer).astype(np.int64), ByCode((rejection,)))
-    if not isinstance(answer, Rejections):
+    if not isinstance(answer, Rejections) or not isinstance(answer.codes, np.ndarray):
         wrong = f"plugin {plugin.name} returned neither booleans nor Rejections from Filter"
+        raise PluginError(wrong, plugin=plugin.name)
+    if answer.codes.dtype.kind not in "iu":
+        wrong = f"plugin {plugin.name} returned codes of {answer.codes.dtype} from Filter, wanted integers"
         raise PluginError(wrong, plugin=plugin.name)
     if answer.codes.shape != (count,):
         wrong = f"plugin {plugin.name} returned shape {answer.codes.shape} from Filter, wanted ({count},)"
@@ -146,8 +172,11 @@ def merged(old: Rejections, rows: NDArray[np.intp], new: Rejections) -> Rejectio
     return Rejections(codes, ByCode(tuple(known)))
 
 
-def checked(plugin: Any, scores: Any, count: int) -> Ints:
-    """Return scores as int64; raises PluginError when they are not whole numbers, one for each node."""
+def checked(plugin: Any, scores: Any, count: int, *, normalized: bool = False) -> Ints:
+    """Return scores as int64; raises PluginError when they are not whole numbers, one for each node.
+
+    Scores that are `normalized`, or will not be, must be from 0 to MAX_SCORE.
+    """
     if not isinstance(scores, np.ndarray) or scores.dtype.kind not in "iu":
         kind = getattr(scores, "dtype", type(scores).__name__)
         raise PluginError(f"plugin {plugin.name} returned {kind} from Score, wanted integers", plugin=plugin.name)
@@ -155,11 +184,11 @@ def checked(plugin: Any, scores: Any, count: int) -> Ints:
         raise PluginError(
             f"plugin {plugin.name} returned shape {scores.shape} from Score, wanted ({count},)", plugin=plugin.name
         )
-    return scores.astype(np.int64, copy=False)
-
-
-def refuse_alike(before: Rejections | None, after: Rejections | None) -> bool:
-    """Say whether two answers of a Filter refuse the same rows."""
-    if before is None or after is None:
-        return before is after
-    return before.codes is after.codes or bool(np.array_equal(before.codes != 0, after.codes != 0))
+    found: Ints = scores.astype(np.int64, copy=False)
+    powers = _powers_of(plugin)
+    if not powers.ours and (normalized or not powers.normalizes) and found.size:
+        low, high = int(found.min()), int(found.max())
+        if low < 0 or high > MAX_SCORE:
+            wrong = f"plugin {plugin.name} returned scores from {low} to {high}, wanted 0 to {MAX_SCORE}"
+            raise PluginError(wrong, plugin=plugin.name)
+    return found

@@ -142,9 +142,6 @@ class Permits:
                 waits = status.verdict is Verdict.WAIT
             except PluginError as error:
                 return Denial(plugin.name, str(error), error)
-            except (AttributeError, TypeError) as error:
-                fault = PluginError(f"plugin {plugin.name} answered nonsense in Permit: {error}", plugin=plugin.name)
-                return Denial(plugin.name, str(fault), fault)
             if not waits:
                 return Denial(plugin.name, reasons or f"{plugin.name} did not permit the Pod")
             keeping[plugin.name] = _Keeper(plugin, now + bound, reasons)

@@ -220,10 +220,6 @@ class Placer:
             except PluginError as error:
                 self._denied(placement, Denial(plugin.name, str(error), error))
                 return False
-            except (AttributeError, TypeError) as error:
-                fault = PluginError(f"plugin {plugin.name} answered nonsense in Reserve: {error}", plugin=plugin.name)
-                self._denied(placement, Denial(plugin.name, str(fault), fault))
-                return False
             if message is not None:
                 self._denied(placement, Denial(plugin.name, message or f"{plugin.name} could not reserve"))
                 return False

@@ -136,4 +136,4 @@ class SharedAnswers:
             some = raw[rows]
             if some.min() == some.max():
                 scores = asking(plugin, "NormalizeScore", plugin.normalize, state, pod, some, rows)
-                found.even = int(checked(plugin, scores, len(rows))[0])
+                found.even = int(checked(plugin, scores, len(rows), normalized=True)[0])

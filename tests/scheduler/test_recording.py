@@ -22,9 +22,7 @@ from orchestra.scheduler.interface import ByCode, CycleState, Rejection, Rejecti
 from orchestra.scheduler.queue import FLUSH_SECONDS
 from orchestra.scheduler.recording import WHOLE_RECORDS
 from orchestra.scheduler.view import Nodes
-from tests.scheduler.test_scheduler import Faulty, create, priority_class, scheduling, server
-
-__all__ = ["server"]  # a fixture
+from tests.scheduler.driving import Faulty, create, priority_class, scheduling
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual_time]
 
