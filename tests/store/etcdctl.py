@@ -11,11 +11,10 @@ from pathlib import Path
 
 import anyio
 import anyio.abc
-import pytest
 
 from orchestra.store import SQLiteStore, serve_etcd
 from orchestra.store.etcd.server import EtcdServer
-from tests.store.etcd_cluster import EtcdBinary, etcd_binaries, require_etcd
+from tests.store.etcd_cluster import EtcdBinary
 
 PATIENCE_SECONDS = 30
 
@@ -48,14 +47,6 @@ async def served(tmp_path: Path) -> AsyncIterator[EtcdServer]:
         serve_etcd(store, "127.0.0.1:0", insecure=True) as server,
     ):
         yield server
-
-
-@pytest.fixture(params=["3.4", "3.5"])
-def binary(request: pytest.FixtureRequest) -> EtcdBinary:
-    """An etcd of each line that is installed; at least one is."""
-    require_etcd()
-    found = [binary for binary in etcd_binaries() if binary.version.startswith(request.param)]
-    return found[0] if found else pytest.skip(f"no etcd {request.param} here")
 
 
 class Running:

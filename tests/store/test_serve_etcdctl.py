@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.store.etcd_cluster import EtcdBinary, EtcdCluster
-from tests.store.etcdctl import binary, ctl, masked, served
-
-__all__ = ["binary"]
+from tests.store.etcdctl import ctl, masked, served
 
 SCRIPTS = {
     "get": """
@@ -85,11 +83,11 @@ def commands(script: str) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 async def test_etcdctl_prints_of_a_served_store_what_it_prints_of_etcd(
-    name: str, binary: EtcdBinary, tmp_path: Path
+    name: str, etcd_binary: EtcdBinary, tmp_path: Path
 ) -> None:
-    with EtcdCluster(tmp_path / "etcd", binary=binary) as cluster:
+    with EtcdCluster(tmp_path / "etcd", binary=etcd_binary) as cluster:
         endpoint = cluster.members[0].url
-        wanted = [masked(await ctl(binary, endpoint, *words)) for words in commands(SCRIPTS[name])]
+        wanted = [masked(await ctl(etcd_binary, endpoint, *words)) for words in commands(SCRIPTS[name])]
     async with served(tmp_path) as server:
         for words, want in zip(commands(SCRIPTS[name]), wanted, strict=True):
-            assert (words, masked(await ctl(binary, server.endpoint, *words))) == (words, want)
+            assert (words, masked(await ctl(etcd_binary, server.endpoint, *words))) == (words, want)

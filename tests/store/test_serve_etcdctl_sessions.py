@@ -12,9 +12,7 @@ import pytest
 
 from orchestra.store import Range, SQLiteStore, WatchRequest, prefix_end, restore_snapshot, serve_etcd
 from tests.store.etcd_cluster import EtcdBinary, EtcdCluster
-from tests.store.etcdctl import PATIENCE_SECONDS, binary, ctl, masked, running, served
-
-__all__ = ["binary"]
+from tests.store.etcdctl import PATIENCE_SECONDS, ctl, masked, running, served
 
 TXN = """value("a") = "1"
 version("b") > "0"
@@ -110,25 +108,25 @@ SESSIONS: list[Callable[[EtcdBinary, str], Awaitable[list[str]]]] = [transact, w
 
 @pytest.mark.parametrize("session", SESSIONS, ids=lambda session: session.__name__)
 async def test_a_session_with_a_served_store_goes_as_with_etcd(
-    session: Callable[[EtcdBinary, str], Awaitable[list[str]]], binary: EtcdBinary, tmp_path: Path
+    session: Callable[[EtcdBinary, str], Awaitable[list[str]]], etcd_binary: EtcdBinary, tmp_path: Path
 ) -> None:
-    with EtcdCluster(tmp_path / "etcd", binary=binary) as cluster:
-        wanted = await session(binary, cluster.members[0].url)
+    with EtcdCluster(tmp_path / "etcd", binary=etcd_binary) as cluster:
+        wanted = await session(etcd_binary, cluster.members[0].url)
     async with served(tmp_path) as server:
-        said = await session(binary, server.endpoint)
+        said = await session(etcd_binary, server.endpoint)
     assert [masked(line) for line in said] == [masked(line) for line in wanted]
 
 
-async def test_two_contenders_for_a_lock_have_it_one_after_the_other(binary: EtcdBinary, tmp_path: Path) -> None:
+async def test_two_contenders_for_a_lock_have_it_one_after_the_other(etcd_binary: EtcdBinary, tmp_path: Path) -> None:
     async with (
         SQLiteStore(tmp_path / "store.db") as store,
         serve_etcd(store, f"unix:{tmp_path / 'run' / 'store.sock'}") as server,
-        running(binary, server.endpoint, ["lock", "l"]) as first,
+        running(etcd_binary, server.endpoint, ["lock", "l"]) as first,
     ):
         assert (await first.lines(1))[0].startswith("l/")
         async with (
             store.watch(WatchRequest(b"l/", prefix_end(b"l/"))) as contenders,
-            running(binary, server.endpoint, ["lock", "l", "echo", "mine", "now"]) as second,
+            running(etcd_binary, server.endpoint, ["lock", "l", "echo", "mine", "now"]) as second,
         ):
             with anyio.fail_after(PATIENCE_SECONDS):
                 await contenders.__anext__()
@@ -140,26 +138,26 @@ async def test_two_contenders_for_a_lock_have_it_one_after_the_other(binary: Etc
         assert not (await store.range(Range(b"l/", prefix_end(b"l/")))).kvs
 
 
-async def test_an_election_has_one_winner_whom_listeners_hear_of(binary: EtcdBinary, tmp_path: Path) -> None:
+async def test_an_election_has_one_winner_whom_listeners_hear_of(etcd_binary: EtcdBinary, tmp_path: Path) -> None:
     async with (
         served(tmp_path) as server,
-        running(binary, server.endpoint, ["elect", "-l", "e"]) as listener,
-        running(binary, server.endpoint, ["elect", "e", "one"]) as winner,
+        running(etcd_binary, server.endpoint, ["elect", "-l", "e"]) as listener,
+        running(etcd_binary, server.endpoint, ["elect", "e", "one"]) as winner,
     ):
         assert (await winner.lines(2))[1] == "one"
         assert (await listener.lines(2))[1] == "one"
-        async with running(binary, server.endpoint, ["elect", "e", "two"]) as other:
+        async with running(etcd_binary, server.endpoint, ["elect", "e", "two"]) as other:
             winner.process.send_signal(2)
             assert (await other.lines(2))[1] == "two"
             assert (await listener.lines(2))[1] == "two"
 
 
-async def test_a_snapshot_saved_by_etcdctl_restores_the_store(binary: EtcdBinary, tmp_path: Path) -> None:
+async def test_a_snapshot_saved_by_etcdctl_restores_the_store(etcd_binary: EtcdBinary, tmp_path: Path) -> None:
     path = tmp_path / "saved"
     async with served(tmp_path) as server:
         for number in range(20):
-            await ctl(binary, server.endpoint, "put", f"k{number:02}", "v" * (number * 1000 + 1))
-        said = await ctl(binary, server.endpoint, "snapshot", "save", str(path))
+            await ctl(etcd_binary, server.endpoint, "put", f"k{number:02}", "v" * (number * 1000 + 1))
+        said = await ctl(etcd_binary, server.endpoint, "snapshot", "save", str(path))
         assert "saved" in said.lower(), said
     assert path.stat().st_size % 512 == 32
     await restore_snapshot(path, tmp_path / "new.db")
@@ -168,18 +166,18 @@ async def test_a_snapshot_saved_by_etcdctl_restores_the_store(binary: EtcdBinary
     assert [(kv.key, len(kv.value)) for kv in found] == [(b"k%02d" % number, number * 1000 + 1) for number in range(20)]
 
 
-async def test_a_store_can_be_mirrored_into_another(binary: EtcdBinary, tmp_path: Path) -> None:
+async def test_a_store_can_be_mirrored_into_another(etcd_binary: EtcdBinary, tmp_path: Path) -> None:
     async with (
         served(tmp_path) as server,
         SQLiteStore(tmp_path / "mirror.db") as mirror,
         serve_etcd(mirror, "127.0.0.1:0", insecure=True) as target,
         mirror.watch(WatchRequest(b"\x00", b"\x00")) as arrivals,
     ):
-        await ctl(binary, server.endpoint, "put", "before", "1")
-        async with running(binary, server.endpoint, ["make-mirror", target.address]):
+        await ctl(etcd_binary, server.endpoint, "put", "before", "1")
+        async with running(etcd_binary, server.endpoint, ["make-mirror", target.address]):
             with anyio.fail_after(PATIENCE_SECONDS):
                 assert [event.kv.key for event in (await arrivals.__anext__()).events] == [b"before"]
-                await ctl(binary, server.endpoint, "put", "after", "1")
+                await ctl(etcd_binary, server.endpoint, "put", "after", "1")
                 assert [event.kv.key for event in (await arrivals.__anext__()).events] == [b"after"]
-                await ctl(binary, server.endpoint, "del", "before")
+                await ctl(etcd_binary, server.endpoint, "del", "before")
                 assert [event.is_delete for event in (await arrivals.__anext__()).events] == [True]

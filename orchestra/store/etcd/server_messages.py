@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from typing import Final
 
 import attrs
@@ -163,26 +162,21 @@ def delete_response(header: rpc_pb2.ResponseHeader, result: DeleteResult) -> rpc
 
 
 def txn_response(header: rpc_pb2.ResponseHeader, result: TxnResult) -> rpc_pb2.TxnResponse:
-    """Return the answer to a txn. As in etcd those inside say the revision alone, and nested txns not even that."""
-    inner = rpc_pb2.ResponseHeader(revision=header.revision)
-    return rpc_pb2.TxnResponse(header=header, succeeded=result.succeeded, responses=_results(inner, result.results))
+    """Return the answer to a txn. As in etcd those inside say their revision alone, and nested txns not even that."""
+    return rpc_pb2.TxnResponse(header=header, succeeded=result.succeeded, responses=map(_response_op, result.results))
 
 
-def _results(inner: rpc_pb2.ResponseHeader, results: Iterable[OpResult]) -> list[rpc_pb2.ResponseOp]:
-    return [_response_op(inner, result) for result in results]
-
-
-def _response_op(inner: rpc_pb2.ResponseHeader, result: OpResult) -> rpc_pb2.ResponseOp:
+def _response_op(result: OpResult) -> rpc_pb2.ResponseOp:
     match result:
         case RangeResult():
-            return rpc_pb2.ResponseOp(response_range=range_response(inner, result))
+            return rpc_pb2.ResponseOp(response_range=range_response(_inner(result), result))
         case PutResult():
-            return rpc_pb2.ResponseOp(response_put=put_response(inner, result))
+            return rpc_pb2.ResponseOp(response_put=put_response(_inner(result), result))
         case DeleteResult():
-            return rpc_pb2.ResponseOp(response_delete_range=delete_response(inner, result))
+            return rpc_pb2.ResponseOp(response_delete_range=delete_response(_inner(result), result))
         case TxnResult():
-            responses = _results(inner, result.results)
-            nested = rpc_pb2.TxnResponse(
-                header=rpc_pb2.ResponseHeader(), succeeded=result.succeeded, responses=responses
-            )
-            return rpc_pb2.ResponseOp(response_txn=nested)
+            return rpc_pb2.ResponseOp(response_txn=txn_response(rpc_pb2.ResponseHeader(), result))
+
+
+def _inner(result: RangeResult | PutResult | DeleteResult) -> rpc_pb2.ResponseHeader:
+    return rpc_pb2.ResponseHeader(revision=result.revision)
