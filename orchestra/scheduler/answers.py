@@ -192,3 +192,10 @@ def checked(plugin: Any, scores: Any, count: int, *, normalized: bool = False) -
             wrong = f"plugin {plugin.name} returned scores from {low} to {high}, wanted 0 to {MAX_SCORE}"
             raise PluginError(wrong, plugin=plugin.name)
     return found
+
+
+def refuse_alike(before: Rejections | None, after: Rejections | None) -> bool:
+    """Say whether two answers of a Filter refuse the same rows."""
+    if before is None or after is None:
+        return before is after
+    return before.codes is after.codes or bool(np.array_equal(before.codes != 0, after.codes != 0))

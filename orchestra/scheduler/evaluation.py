@@ -14,11 +14,20 @@ functions for rows and that of everything else, so that a row which changed cost
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from orchestra.scheduler.answers import FilterAnswer, ScoreAnswer, as_rejections, asking, checked, merged
+from orchestra.scheduler.answers import (
+    FilterAnswer,
+    ScoreAnswer,
+    as_rejections,
+    asking,
+    checked,
+    merged,
+    plugin_failed,
+    refuse_alike,
+)
 from orchestra.scheduler.diagnosis import Diagnosis, FilterPart, Refused, ScorePart, refused_nodes
 from orchestra.scheduler.interface import (
     SUCCESS,
@@ -31,16 +40,13 @@ from orchestra.scheduler.interface import (
     Rejections,
     Verdict,
 )
-from orchestra.scheduler.localrows import LocalRows, RowAnswer
+from orchestra.scheduler.localrows import MAX_ROWS_ONE_BY_ONE, LocalRows, RowAnswer
 from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.profile import Profile
 from orchestra.scheduler.ranking import INFEASIBLE, Ranking
 from orchestra.scheduler.shared import Shared, SharedAnswers
 from orchestra.scheduler.view import Nodes
-
-MAX_ROWS_ONE_BY_ONE: Final = 64
-"""Up to so many changed rows are recomputed one by one; more of them as arrays."""
 
 
 class Evaluation:
@@ -52,6 +58,8 @@ class Evaluation:
         self.profile = profile
         self.state = CycleState()
         self.position = -1
+        self.asked_at = 0
+        """For whoever keeps evaluations: when this one was wanted last."""
         self.refused: tuple[str, Rejection] | None = None
         self.considered: Bools | None = None
         self.left_out: tuple[str, ...] = ()
@@ -67,6 +75,10 @@ class Evaluation:
         self._skipping: set[str] = set()
         self._shared: Shared | None = None
         self._usable: Bools = self.feasible
+        self._free: Bools = self.feasible
+        """The rows that no Filter refuses, but for those with a function for rows."""
+        self._merges = any(f.follows and f.plugin.node_local and not f.by_row for f in self._filters)
+        self._asks_always = any(s.follows and s.plugin.node_local and not s.by_row for s in self._scores)
         self._other_refusal: Ints = np.zeros(0, dtype=np.int64)
         """The first Filter that refuses a row, of those without a function for rows."""
         self._other_total: Ints = self._other_refusal
@@ -96,8 +108,8 @@ class Evaluation:
             self.feasible, self.feasible_count = np.zeros(size, dtype=np.bool_), 0
             self._ranking.replace(np.full(size, INFEASIBLE, dtype=np.int64))
             return
-        self._usable = self.table.active[:size]
-        self._usable = self._usable.copy() if self.considered is None else self._usable & self.considered
+        active = self.table.active[:size]
+        self._usable = active.copy() if self.considered is None else active & self.considered
         nodes = Nodes(self.table)
         for item in self._filters:
             self._ask_filter(item, nodes)
@@ -112,7 +124,7 @@ class Evaluation:
     def _follow(self, rows: tuple[int, ...]) -> None:
         """Take in that Pods came to or left `rows`."""
         touched = self._touched()
-        changed = self._follow_filters(touched, rows)
+        changed = self._follow_filters(touched, rows) if touched or self._merges else False
         if changed is None:
             self._from_scratch()
             return
@@ -122,23 +134,26 @@ class Evaluation:
             self._rows.ask_scores(self.state, self.pod, self.feasible)
         now = () if many else self._rows.follow(rows)
         moved = self._combine() if many or changed else self._combine_rows(now)
-        anew = self._follow_scores(touched, moved=moved)
+        anew = bool(moved or touched or self._asks_always) and self._follow_scores(touched, moved=moved)
         if many or moved or anew:
             self._sum(anew=anew)
             return
-        other, feasible = self._other_total, self.feasible
+        other, feasible, put = self._other_total.item, self.feasible.item, self._ranking.put
         for row, _, total in now:
-            self._ranking.put(row, other.item(row) + total if feasible.item(row) else INFEASIBLE)
+            put(row, other(row) + total if feasible(row) else INFEASIBLE)
 
     def _touched(self) -> set[str]:
         """Return the plugins that look beyond a node and for which something came or went."""
         found = set()
-        for plugin in self.profile.plugins:
-            if plugin.reads_pods and not plugin.node_local:
-                version = asking(plugin, "pods_version", plugin.pods_version, self.state, self.pod, self.table)
-                if version is None or self._versions.get(plugin.name) != version:
-                    found.add(plugin.name)
-                    self._versions[plugin.name] = version
+        versions, state, pod, table = self._versions, self.state, self.pod, self.table
+        for plugin in self._shared_answers.beyond:
+            try:
+                version = plugin.pods_version(state, pod, table)
+            except Exception as error:
+                raise plugin_failed(plugin, "pods_version", error) from error
+            if version is None or versions.get(plugin.name) != version:
+                found.add(plugin.name)
+                versions[plugin.name] = version
         return found
 
     # -- filters
@@ -212,7 +227,7 @@ class Evaluation:
             elif item.plugin.name in touched:
                 item.skipped = item.plugin.name in self._skipping
                 item.rejections = None if item.skipped else self._asked(item.plugin, Nodes(self.table))
-                changed = changed or not _refuse_alike(before, item.rejections)
+                changed = changed or not refuse_alike(before, item.rejections)
         return changed
 
     def _combine(self) -> bool:
@@ -225,7 +240,8 @@ class Evaluation:
                 other = np.minimum(other, np.where(item.rejections.codes != 0, position, nobody))
         self._other_refusal = other
         before = self.feasible
-        self.feasible = (self.first_refusal < 0) & self._usable
+        self._free = (other == nobody) & self._usable
+        self.feasible = (self._rows.refusal == nobody) & self._free
         self.feasible_count = int(np.count_nonzero(self.feasible))
         return not np.array_equal(before, self.feasible)
 
@@ -233,9 +249,9 @@ class Evaluation:
         """Do what `_combine` does for some rows."""
         moved = False
         nobody = len(self._filters)
-        other, usable, feasible = self._other_refusal, self._usable, self.feasible
+        feasible, free = self.feasible, self._free.item
         for row, refusal, _ in rows:
-            fits = refusal == nobody and other.item(row) == nobody and usable.item(row)
+            fits = refusal == nobody and free(row)
             if fits != feasible.item(row):
                 feasible[row] = fits
                 self.feasible_count += 1 if fits else -1
@@ -274,11 +290,16 @@ class Evaluation:
         if not item.normalizes:
             item.normalized = item.raw
             return
-        rows = np.flatnonzero(self.feasible)
-        raw = item.raw[rows]
+        everywhere = self.feasible_count == self.table.size
+        rows = np.arange(self.table.size) if everywhere else np.flatnonzero(self.feasible)
+        raw = item.raw if everywhere else item.raw[rows]
         scores = asking(plugin, "NormalizeScore", plugin.normalize, self.state, self.pod, raw, rows)
-        item.normalized = np.zeros(self.table.size, dtype=np.int64)
-        item.normalized[rows] = checked(plugin, scores, len(rows), normalized=True)
+        scores = checked(plugin, scores, len(rows), normalized=True)
+        if everywhere:
+            item.normalized = scores
+        else:
+            item.normalized = np.zeros(self.table.size, dtype=np.int64)
+            item.normalized[rows] = scores
 
     def _follow_scores(self, touched: set[str], *, moved: bool) -> bool:
         """Ask again those Scores without a function for rows that may say something else: whether any was asked."""
@@ -377,10 +398,3 @@ class Evaluation:
             total=self.total[rows],
             post_filter=post_filter,
         )
-
-
-def _refuse_alike(before: Rejections | None, after: Rejections | None) -> bool:
-    """Say whether two answers of a Filter refuse the same rows."""
-    if before is None or after is None:
-        return before is after
-    return before.codes is after.codes or bool(np.array_equal(before.codes != 0, after.codes != 0))
