@@ -15,7 +15,8 @@ class SQLiteStore(LoggedStore):
 
     The file `path` belongs to one store object at a time, across processes (`StoreLocked`). Missing directories are
     made with mode 0700, the file with 0600. A damaged file is refused with `CorruptStore` and left as it is.
-    `quota_bytes` bounds the file; beyond it txns fail with `CommitFailed` until a compaction makes room.
+    `quota_bytes` bounds the file; beyond it txns fail with `CommitFailed` until a compaction makes room. What every
+    fault does, and all bounds: docs/store.md.
 
     All keys and their history since the last compaction are held in memory too, so reads never wait for the disk.
     A million keys of 256 bytes take 0.8 GB of memory and 7 s to open, on two slow cores; both grow in proportion.

@@ -140,7 +140,7 @@ class SQLiteFile:
 
     def _look(self, load: Callable[[Contents], T]) -> list[T]:
         """Load without changing anything; return nothing where that takes more room than the disk has."""
-        uri = f"file:{quote(str(self.path.absolute()))}?mode=ro"
+        uri = f"file:{quote(os.fsencode(self.path.absolute()))}?mode=ro"
         reader = sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
         try:
             return [self._load(reader, False, load)]
@@ -170,7 +170,8 @@ class SQLiteFile:
     def _check_files(self) -> bool:
         """Return whether the store is a new one; make its file, readable by its owner only."""
         if self.path.exists():
-            if not os.access(self.path, os.R_OK | os.W_OK, effective_ids=True):
+            effective = os.access in os.supports_effective_ids
+            if not os.access(self.path, os.R_OK | os.W_OK, effective_ids=effective):
                 raise StoreError(f"cannot open {self.path}: it must be readable and writable")
             if self.path.stat().st_size:
                 return False

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -62,6 +63,37 @@ async def test_a_program_that_opened_the_file_with_sqlite_is_named_as_the_reason
                 pass
     finally:
         other.close()
+
+
+async def test_a_program_that_has_merely_read_the_file_is_one_too(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.db"
+    await _make(path)
+    other = sqlite3.connect(path)
+    try:
+        assert other.execute("SELECT count(*) FROM changes").fetchone() == (50,)
+        with pytest.raises(StoreLocked, match="opened it with SQLite"):
+            async with SQLiteStore(path):
+                pass
+        assert other.execute("SELECT count(*) FROM changes").fetchone() == (50,)
+    finally:
+        other.close()
+    async with SQLiteStore(path) as store:
+        with sqlite3.connect(path, timeout=0) as other, pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("SELECT count(*) FROM changes")
+        other.close()
+        assert (await store.put(b"a", b"")).revision == 52
+
+
+async def test_a_path_may_hold_any_character(tmp_path: Path) -> None:
+    path = tmp_path / "a?b%20#c \udcff" / "cluster.db"
+    copy = path.parent.with_name("copy?mode=rw")
+    async with SQLiteStore(path) as store:
+        await store.put(b"a", b"1")
+        # With a log, as a crash leaves it.
+        shutil.copytree(path.parent, copy)
+    for there in (path, copy / "cluster.db"):
+        async with SQLiteStore(there) as store:
+            assert await store.get(b"a") is not None
 
 
 def _flip_a_value(path: Path) -> None:
