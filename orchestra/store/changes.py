@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from orchestra.store.model import Event, KeyValue, TxnResult
+from orchestra.store.model import DeleteResult, Event, KeyValue, OpResult, PutResult, RangeResult, TxnResult
 
 
 @attrs.define(eq=False)
@@ -51,3 +51,17 @@ class LogSize:
 
     size_bytes: int = 0
     in_use_bytes: int = 0
+
+
+def said_at(result: OpResult, revision: int) -> OpResult:
+    """Return what was answered inside a txn, saying the revision that the txn turned out to make."""
+    match result:
+        case PutResult():
+            return result
+        case RangeResult():
+            return RangeResult(revision, result.kvs, result.more, result.count)
+        case DeleteResult():
+            return DeleteResult(revision, result.deleted, result.prev_kvs)
+        case TxnResult():
+            results = tuple(said_at(inner, revision) for inner in result.results)
+            return TxnResult(revision, result.succeeded, results)

@@ -168,7 +168,7 @@ class RangeResult:
     """Keys found, in order. `revision` is the store's current revision, from which a watch can go on.
 
     `count` is the number of keys in the range at the revision read, whatever limit and filters say; `more` is whether
-    the limit left keys out. Inside a txn `revision` is the txn's own as soon as it has changed something.
+    the limit left keys out.
     """
 
     revision: int
@@ -198,8 +198,8 @@ class DeleteResult:
 class TxnResult:
     """Which branch ran (`succeeded`: the first) and what each of its operations returned.
 
-    `revision` is the one that the txn made, or the current one when it changed nothing. A nested one says what it was
-    when its turn had come to an end.
+    `revision` is the one that the txn made, or the current one when it changed nothing. All results inside say the
+    same, whatever came before or after them.
     """
 
     revision: int

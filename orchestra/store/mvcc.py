@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from orchestra.errors import Compacted, FutureRevision, InvalidTxn, LeaseExists, LeaseNotFound, StaleFence
-from orchestra.store.changes import Change, Contents, Lease, Staged
+from orchestra.store.changes import Change, Contents, Lease, Staged, said_at
 from orchestra.store.keyspace import Keyspace
 from orchestra.store.loading import FIRST_REVISION, History
 from orchestra.store.model import (
@@ -173,6 +173,8 @@ class Engine:
             raise
         if not events:
             return Staged(result)
+        if len(result.results) > 1:
+            result = TxnResult(head + 1, result.succeeded, tuple(said_at(one, head + 1) for one in result.results))
         return Staged(result, self._append(Change(head + 1, tuple(events))))
 
     def stage_grant(self, lease_id: int, ttl_seconds: int) -> Staged:

@@ -13,12 +13,15 @@ from orchestra._lazy import lazy_exports
 if TYPE_CHECKING:
     from orchestra.testing.linearizability import Model, Operation, SearchTooLarge, Verdict, linearize
     from orchestra.testing.plane_harness import PlaneHarness
+    from orchestra.testing.store_conformance import STORE_CHECKS, StoreConformance, StoreFactory
     from orchestra.testing.store_history import Compact, History, Received, Revoke, Violation, WatchRecord
     from orchestra.testing.store_history_check import check_history
+    from orchestra.testing.store_recorder import Recorder
     from orchestra.testing.store_values import KeyValues
     from orchestra.testing.virtual_time import SimulationError, VirtualClock, VirtualTimeLoop, run_virtual
 
 _EXPORTS = {
+    "STORE_CHECKS": ".store_conformance",
     "Compact": ".store_history",
     "History": ".store_history",
     "KeyValues": ".store_values",
@@ -26,9 +29,12 @@ _EXPORTS = {
     "Operation": ".linearizability",
     "PlaneHarness": ".plane_harness",
     "Received": ".store_history",
+    "Recorder": ".store_recorder",
     "Revoke": ".store_history",
     "SearchTooLarge": ".linearizability",
     "SimulationError": ".virtual_time",
+    "StoreConformance": ".store_conformance",
+    "StoreFactory": ".store_conformance",
     "Verdict": ".linearizability",
     "Violation": ".store_history",
     "VirtualClock": ".virtual_time",
@@ -40,6 +46,7 @@ _EXPORTS = {
 }
 
 __all__ = [
+    "STORE_CHECKS",
     "Compact",
     "History",
     "KeyValues",
@@ -47,9 +54,12 @@ __all__ = [
     "Operation",
     "PlaneHarness",
     "Received",
+    "Recorder",
     "Revoke",
     "SearchTooLarge",
     "SimulationError",
+    "StoreConformance",
+    "StoreFactory",
     "Verdict",
     "Violation",
     "VirtualClock",

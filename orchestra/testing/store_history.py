@@ -61,15 +61,15 @@ class Received:
 class WatchRecord:
     """One watch from its opening (between `called` and `returned`) to its end, and what it told its reader.
 
-    `revision` is the store's when it was opened. `error` is what ended it or refused to open it (at `ended`), None if
-    the reader left. One that resumes another is a record of its own, with a `start_revision`.
+    `revision` is the store's when it was opened, None if that was refused. `error` is what ended it or refused to open
+    it (at `ended`), None if the reader left. One that resumes another is a record of its own, with a `start_revision`.
     """
 
     client: str
     request: WatchRequest
     called: float
     returned: float
-    revision: int
+    revision: int | None
     received: tuple[Received, ...] = ()
     error: Exception | None = None
     ended: float = math.inf
@@ -77,7 +77,7 @@ class WatchRecord:
     @property
     def start(self) -> int:
         """The first revision that this watch is about."""
-        return self.request.start_revision or self.revision + 1
+        return self.request.start_revision or (self.revision or 0) + 1
 
     @property
     def reached(self) -> int:

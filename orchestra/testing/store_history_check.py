@@ -116,8 +116,9 @@ class _Check:
                     assert op.returned is not None
                     self.marks.append(Mark(2 * revision + kind, op.called, op.returned, show(op)))
         for watch in self.history.watches:
-            text = f"{watch} was opened at revision {watch.revision}"
-            self.marks.append(Mark(2 * watch.revision + 1, watch.called, watch.returned, text))
+            if watch.revision is not None:
+                text = f"{watch} was opened at revision {watch.revision}"
+                self.marks.append(Mark(2 * watch.revision + 1, watch.called, watch.returned, text))
             for received in watch.received:
                 text = f"{watch} was told of revision {received.batch.revision} at {received.at:g}"
                 self.marks.append(Mark(2 * received.batch.revision + 1, -_NEVER, received.at, text))
@@ -145,7 +146,7 @@ class _Check:
                 continue
             if isinstance(op.answer, Compacted):
                 told = op.answer.compact_revision
-                if not compactions.asked(told, op.returned) or min(asked) >= told:
+                if told > compactions.at_most(op.returned) or min(asked) >= told:
                     yield Violation("compaction", f"what nobody compacted was refused: {show(op)}")
             elif isinstance(op.answer, RangeResult) and asked[0] < (done := compactions.at_least(op.called)):
                 yield Violation("compaction", f"what was compacted at {done} was read: {show(op)}")

@@ -1,4 +1,4 @@
-"""The checks of `store_conformance` that are about keys, ranges and txns."""
+"""The checks of `store_conformance` that are about keys and ranges."""
 
 # ruff: noqa: D103 - the name of a check is the sentence that it proves
 
@@ -7,29 +7,23 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
-import anyio
 import pytest
 
-from orchestra.errors import FutureRevision, InvalidTxn, LeaseNotFound, StaleFence
+from orchestra.errors import FutureRevision, InvalidTxn
 from orchestra.store import (
     FROM_KEY,
-    MAX_TXN_BYTES,
-    MAX_TXN_OPS,
-    Compare,
     Delete,
     DeleteResult,
-    Fence,
     KeyValue,
     Op,
     Put,
-    PutResult,
     Range,
     RangeResult,
     Store,
     Txn,
-    TxnResult,
     prefix_end,
 )
+from orchestra.testing import store_reference as reference
 
 StoreFactory: TypeAlias = Callable[[], Store]
 
@@ -157,153 +151,92 @@ async def a_past_revision_can_be_read_and_a_future_one_not(open_store: StoreFact
             await store.get(b"a", revision=last + 1)
 
 
-async def a_txn_takes_the_branch_that_its_compares_choose(open_store: StoreFactory) -> None:
+async def keys_and_values_are_any_bytes(open_store: StoreFactory) -> None:
+    keys = [b"\x00", b"\x00\x00", b"\x01", b"a", b"a\x00", b"\xc3\xa4", b"\xff", b"\xff\xff", b"k" * 4096]
     async with open_store() as store:
-        revision = (await store.put(b"a", b"m")).revision
-        yes: list[Compare] = [
-            Compare(b"a", "value", "=", b"m"),
-            Compare(b"a", "value", ">", b"l"),
-            Compare(b"a", "version", "=", 1),
-            Compare(b"a", "version", "<", 2),
-            Compare(b"a", "create_revision", "=", revision),
-            Compare(b"a", "mod_revision", "!=", revision + 1),
-            Compare(b"a", "lease", "=", 0),
-            Compare(b"none", "mod_revision", "=", 0),
-            Compare(b"a", "create_revision", ">", 0, b"b"),
-            Compare(b"x", "version", "<", 1, b"z"),
-        ]
-        no = [
-            Compare(b"a", "value", "<", b"m"),
-            Compare(b"none", "value", "=", b""),
-            Compare(b"none", "value", "!=", b"m"),
-            Compare(b"a", "version", "!=", 1),
-            Compare(b"x", "version", ">", 0, b"z"),
-        ]
-        for compare in yes:
-            assert (await store.txn(Txn(compare=(compare,)))).succeeded, compare
-        for compare in no:
-            assert not (await store.txn(Txn(compare=(yes[0], compare)))).succeeded, compare
-        assert (await store.status()).revision == revision
-
-
-async def a_txn_is_one_revision_and_sees_its_own_changes(open_store: StoreFactory) -> None:
-    async with open_store() as store:
-        await store.put(b"old", b"0")
-        before = (await store.status()).revision
-        ops: tuple[Op, ...] = (
-            Range(b"a", b"z"),
-            Put(b"a", b"1"),
-            Put(b"b", b"2"),
-            Delete(b"old", prev_kv=True),
-            Range(b"a", b"z"),
+        for key in keys:
+            await store.put(key, key[::-1] * 2)
+        await store.put(b"empty", b"")
+        found = (await store.range(Range(b"\x00", FROM_KEY))).kvs
+        assert [(kv.key, kv.value) for kv in found] == sorted(
+            [(key, key[::-1] * 2) for key in keys] + [(b"empty", b"")]
         )
-        result = await store.txn(Txn(success=ops))
-        assert result.revision == before + 1
-        first, _, _, deleted, last = result.results
-        assert isinstance(first, RangeResult)
-        assert isinstance(deleted, DeleteResult)
-        assert isinstance(last, RangeResult)
-        assert [kv.key for kv in first.kvs] == [b"old"]
-        assert [kv.value for kv in deleted.prev_kvs] == [b"0"]
-        assert [(kv.key, kv.mod_revision) for kv in last.kvs] == [(b"a", before + 1), (b"b", before + 1)]
+        for key in keys:
+            assert (await store.range(Range(key))).count == 1
+        assert (await store.delete(b"\xff", FROM_KEY)).deleted == 2
+        assert (await store.delete(b"\x00", FROM_KEY)).deleted == len(keys) - 1
 
 
-async def a_nested_txn_compares_with_the_state_before_the_outer_one(open_store: StoreFactory) -> None:
+async def a_delete_says_what_it_deleted(open_store: StoreFactory) -> None:
     async with open_store() as store:
-        inner = Txn((Compare(b"a", "version", "=", 0),), (Put(b"b", b"absent"),), (Put(b"b", b"present"),))
-        result = await store.txn(Txn(success=(Put(b"a", b"1"), inner, Range(b"b"))))
-        _, nested, read = result.results
-        assert isinstance(nested, TxnResult)
-        assert nested.succeeded
-        assert isinstance(read, RangeResult)
-        assert read.kvs[0].value == b"absent"
-        assert read.kvs[0].mod_revision == result.revision
+        kvs = await fill(store)
+        asked = (await store.txn(Txn(success=(Delete(b"k1", b"k3", prev_kv=True),)))).results[0]
+        assert asked == DeleteResult(kvs[4].mod_revision + 1, 2, tuple(kvs[1:3]))
+        assert await store.delete(b"k3", FROM_KEY) == DeleteResult(kvs[4].mod_revision + 2, 2)
+        assert await store.delete(b"k3", b"k1") == DeleteResult(kvs[4].mod_revision + 2, 0)
 
 
-async def put_options_keep_and_return_what_was_there(open_store: StoreFactory) -> None:
+async def the_options_of_a_range_agree_with_the_plain_model(open_store: StoreFactory) -> None:
+    """Every sort, limit, filter and form of a range, now and in the past, against `store_reference`."""
     async with open_store() as store:
-        lease = await store.lease_grant(600)
-        first = (await store.put(b"a", b"1", lease=lease.id)).revision
+        start = (await store.status()).revision
+        states: dict[int, dict[bytes, KeyValue]] = {start: {}}
+        for number, (key, value) in enumerate([(b"a", b"5"), (b"c", b"4"), (b"b", b"3"), (b"a", b"2"), (b"d", b"1")]):
+            await store.put(key, value)
+            states[start + number + 1] = {kv.key: kv for kv in (await store.range(Range(b"a", b"z"))).kvs}
+        await store.delete(b"c")
+        last = start + 6
+        states[last] = {kv.key: kv for kv in (await store.range(Range(b"a", b"z"))).kvs}
+        forms: list[dict[str, Any]] = [
+            {"keys_only": True},
+            {"count_only": True},
+            {"limit": 2},
+            {"descending": True, "limit": 1},
+            {"min_mod_revision": start + 3},
+            {"max_mod_revision": start + 4, "limit": 1},
+            {"min_create_revision": start + 2},
+            {"max_create_revision": start + 2, "count_only": True},
+            {"sort_by": "create_revision", "descending": True},
+            {"sort_by": "mod_revision", "limit": 2},
+            {"sort_by": "value", "keys_only": True, "limit": 2},
+            {"sort_by": "value", "descending": True, "min_mod_revision": start + 2},
+        ]
+        for form in forms:
+            for key, end in ((b"a", b"c"), (b"b", FROM_KEY), (b"a", b""), (b"x", b"z"), (b"c", b"a")):
+                for revision in (0, *range(start + 1, last + 1)):
+                    request = Range(key, end, revision=revision, **form)
+                    expected = reference.read(request, states[revision or last], last)
+                    assert await store.range(request) == expected, request
 
-        async def put(**options: Any) -> PutResult:
-            result = (await store.txn(Txn(success=(Put(b"a", prev_kv=True, **options),)))).results[0]
-            assert isinstance(result, PutResult)
-            return result
 
-        assert (await put(value=b"2", ignore_lease=True)).prev_kv == KeyValue(b"a", b"1", first, first, 1, lease.id)
-        kept = await store.get(b"a")
-        assert kept is not None
-        assert (kept.value, kept.lease) == (b"2", lease.id)
-        await put(ignore_value=True)
-        dropped = await store.get(b"a")
-        assert dropped is not None
-        assert (dropped.value, dropped.lease, dropped.version) == (b"2", 0, 3)
-
-
-async def txns_that_make_no_sense_are_refused_and_change_nothing(open_store: StoreFactory) -> None:
-    many = tuple(Put(b"%d" % number) for number in range(MAX_TXN_OPS + 1))
-    bad: list[Txn] = [
-        Txn(success=(Put(b""),)),
-        Txn(success=(Range(b""),)),
-        Txn(success=(Put(b"a", b"1"), Put(b"a", b"2"))),
-        Txn(success=(Put(b"b", b"1"), Delete(b"a", b"c"))),
-        Txn(success=(Put(b"a"), Txn(success=(Put(b"a"),)))),
-        Txn(success=(Put(b"c"), Put(b"none", ignore_value=True))),
-        Txn(success=(Put(b"a", b"1", ignore_value=True),)),
-        Txn(success=many),
-        Txn(success=(Put(b"a", bytes(MAX_TXN_BYTES)),)),
-    ]
+async def what_no_store_can_answer_is_refused(open_store: StoreFactory) -> None:
     async with open_store() as store:
-        await store.put(b"a", b"0")
-        before = await store.hash()
-        for txn in bad:
+        await store.put(b"a", b"1")
+        bad: list[dict[str, Any]] = [{"limit": -1}, {"revision": -1}, {"sort_by": "colour"}]
+        for options in bad:
             with pytest.raises(InvalidTxn):
-                await store.txn(txn)
-        with pytest.raises(LeaseNotFound):
-            await store.txn(Txn(success=(Put(b"c"), Put(b"b", lease=4711))))
-        with pytest.raises(FutureRevision):
-            await store.txn(Txn(success=(Put(b"c"), Range(b"a", revision=before.revision + 9))))
-        assert await store.hash() == before
-        exclusive = Txn((Compare(b"a", "version", ">", 0),), (Put(b"x"),), (Put(b"x"),))
-        assert (await store.txn(Txn(success=(exclusive,)))).succeeded
-        largest = Put(b"a", bytes(MAX_TXN_BYTES - 1))
-        assert (await store.txn(Txn(success=(largest,)))).succeeded
+                await store.range(Range(b"a", **options))
+        with pytest.raises(InvalidTxn):
+            await store.range(Range(b""))
 
 
-async def a_fence_admits_its_term_and_refuses_an_older_one(open_store: StoreFactory) -> None:
+async def a_long_range_comes_in_pages_of_one_revision(open_store: StoreFactory) -> None:
     async with open_store() as store:
-        term = (await store.put(b"fence", b"me")).revision
-        await store.put(b"fence", b"still me")
-        fenced = Txn(success=(Put(b"a", b"1"),), fence=Fence(b"fence", term))
-        assert (await store.txn(fenced)).succeeded
-        await store.delete(b"fence")
-        with pytest.raises(StaleFence):
-            await store.txn(fenced)
-        await store.put(b"fence", b"another")
-        with pytest.raises(StaleFence):
-            await store.txn(fenced)
-        with pytest.raises(StaleFence):
-            await store.txn(Txn(success=(Range(b"a"),), fence=Fence(b"fence", term)))
-
-
-async def concurrent_compare_and_swap_loses_no_update(open_store: StoreFactory) -> None:
-    async with open_store() as store:
-        await store.put(b"n", b"0")
-
-        async def add(times: int) -> None:
-            while times:
-                kv = await store.get(b"n")
-                assert kv is not None
-                new = Put(b"n", b"%d" % (int(kv.value) + 1))
-                done = await store.txn(Txn((Compare(b"n", "mod_revision", "=", kv.mod_revision),), (new,)))
-                times -= done.succeeded
-
-        async with anyio.create_task_group() as tasks:
-            for _ in range(8):
-                tasks.start_soon(add, 10)
-        final = await store.get(b"n")
-        assert final is not None
-        assert (final.value, final.version) == (b"80", 81)
+        for start in range(0, 1_000, 100):
+            await store.txn(Txn(success=tuple(Put(b"p/%04d" % number, b"v") for number in range(start, start + 100))))
+        end = prefix_end(b"p/")
+        seen: list[bytes] = []
+        page = await store.range(Range(b"p/", end, limit=300))
+        at = page.revision
+        while True:
+            assert (page.count, page.more) == (1_000 - len(seen), len(page.kvs) < 1_000 - len(seen))
+            seen += [kv.key for kv in page.kvs]
+            if not page.more:
+                break
+            await store.put(b"p/%04d/new" % len(seen), b"")
+            await store.delete(seen[0])
+            page = await store.range(Range(seen[-1] + b"\x00", end, limit=300, revision=at))
+        assert seen == [b"p/%04d" % number for number in range(1_000)]
 
 
 KEY_CHECKS: Final[tuple[Callable[[StoreFactory], Awaitable[None]], ...]] = (
@@ -316,11 +249,9 @@ KEY_CHECKS: Final[tuple[Callable[[StoreFactory], Awaitable[None]], ...]] = (
     a_range_sorts_by_any_field_before_its_limit,
     filters_select_by_revision_and_do_not_change_the_count,
     a_past_revision_can_be_read_and_a_future_one_not,
-    a_txn_takes_the_branch_that_its_compares_choose,
-    a_txn_is_one_revision_and_sees_its_own_changes,
-    a_nested_txn_compares_with_the_state_before_the_outer_one,
-    put_options_keep_and_return_what_was_there,
-    txns_that_make_no_sense_are_refused_and_change_nothing,
-    a_fence_admits_its_term_and_refuses_an_older_one,
-    concurrent_compare_and_swap_loses_no_update,
+    keys_and_values_are_any_bytes,
+    a_delete_says_what_it_deleted,
+    the_options_of_a_range_agree_with_the_plain_model,
+    what_no_store_can_answer_is_refused,
+    a_long_range_comes_in_pages_of_one_revision,
 )

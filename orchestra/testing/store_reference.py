@@ -99,8 +99,10 @@ def apply(request: Txn, keys: Keys, revision: int, past: Past, leases: Container
         if kv is None or kv.create_revision != fence.create_revision:
             raise StaleFence(f"{fence} is stale at revision {revision}")
     applying = _Applying(dict(keys), dict(keys), revision, past, leases)
-    result = applying.txn(request)
-    return Applied(applying.keys, tuple(applying.events), result)
+    applying.txn(request)
+    # Once more, now that it is known which revision all the answers have to say.
+    again = _Applying(dict(keys), dict(keys), revision, past, leases, says=applying.now)
+    return Applied(applying.keys, tuple(applying.events), again.txn(request))
 
 
 def revoke(lease: int, keys: Keys, revision: int) -> Applied:
@@ -116,22 +118,24 @@ class _Applying:
     revision: int
     past: Past
     leases: Container[int]
+    says: int = 0
+    """The revision that all answers say."""
     events: list[Event] = attrs.field(factory=list)
 
     @property
     def now(self) -> int:
-        """The revision that a reader inside sees."""
+        """The revision after what was done so far."""
         return self.revision + bool(self.events)
 
     def txn(self, request: Txn) -> TxnResult:
         succeeded = all(holds(compare, self.before) for compare in request.compare)
         results = tuple(self.do(op) for op in (request.success if succeeded else request.failure))
-        return TxnResult(self.now, succeeded, results)
+        return TxnResult(self.says, succeeded, results)
 
     def do(self, op: Op) -> OpResult:
         match op:
             case Range():
-                return read(op, self.past(op.revision) if op.revision else self.keys, self.now)
+                return read(op, self.past(op.revision) if op.revision else self.keys, self.says)
             case Put():
                 return self.put(op)
             case Delete():
@@ -139,7 +143,7 @@ class _Applying:
                 for kv in doomed:
                     del self.keys[kv.key]
                     self.events.append(Event(KeyValue(kv.key, b"", 0, self.revision + 1, 0), kv))
-                return DeleteResult(self.now, len(doomed), tuple(doomed) if op.prev_kv else ())
+                return DeleteResult(self.says, len(doomed), tuple(doomed) if op.prev_kv else ())
             case Txn():
                 return self.txn(op)
 

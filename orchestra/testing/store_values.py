@@ -66,7 +66,8 @@ class KeyValues:
 
         def root(key: bytes) -> bytes:
             while parent[key] != key:
-                key = parent[key] = parent[parent[key]]
+                parent[key] = parent[parent[key]]
+                key = parent[key]
             return key
 
         homes: list[bytes] = []

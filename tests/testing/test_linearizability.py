@@ -157,6 +157,16 @@ def test_thousands_of_operations_on_keys_are_checked_in_parts() -> None:
         assert linearize(part, KeyValues()).linearizable
 
 
+def test_keys_that_any_operation_joins_are_one_part() -> None:
+    pairs = [(4, 5), (2, 3), (0, 1), (3, 4), (1, 2), (6, 7)]
+    history = [
+        Operation(f"{number}", Txn(success=tuple(Put(b"k%d" % key) for key in keys)), None, number, None)
+        for number, keys in enumerate([*pairs, *((key, key + 10) for key in range(8))])
+    ]
+    parts = [{op.client for op in part} for part in KeyValues.parts(history)]
+    assert sorted(map(len, parts)) == [3, 11]
+
+
 def test_a_lost_update_of_a_key_is_found_in_its_part_alone() -> None:
     swap = Txn((Compare(b"k0", "version", "=", 1),), (Put(b"k0", b"new"),))
     history = [op for op in _history(3, 100) if not any(key in str(op.request) for key in ("k0", "k1"))]
