@@ -117,6 +117,15 @@ SCRIPTS: dict[str, list[tuple[str, str]]] = {
                 'success { request_delete_range { key: "a" prev_kv: true } }'
             ),
         ),
+        (
+            "Txn",
+            (
+                'success { request_range { key: "m" } } success { request_delete_range { key: "nobody" } }'
+                'success { request_put { key: "m" } } success { request_delete_range { key: "nobody" } }'
+                'success { request_range { key: "m" } }'
+            ),
+        ),
+        ("Txn", 'success { request_range { key: "m" } } success { request_delete_range { key: "nobody" } }'),
         ("Txn", 'success { request_put { key: "d" } } success { request_put { key: "d" } }'),
         ("Txn", 'success { request_put { key: "d" } } success { request_delete_range { key: "c" range_end: "e" } }'),
         ("Txn", 'success { request_delete_range { key: "b" } } success { request_delete_range { key: "b" } }'),

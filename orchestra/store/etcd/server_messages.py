@@ -162,21 +162,44 @@ def delete_response(header: rpc_pb2.ResponseHeader, result: DeleteResult) -> rpc
 
 
 def txn_response(header: rpc_pb2.ResponseHeader, result: TxnResult) -> rpc_pb2.TxnResponse:
-    """Return the answer to a txn. As in etcd those inside say their revision alone, and nested txns not even that."""
-    return rpc_pb2.TxnResponse(header=header, succeeded=result.succeeded, responses=map(_response_op, result.results))
+    """Return the answer to a txn.
+
+    As in etcd an operation inside says the revision at which the txn was when it had run: that of the txn from the
+    first change on, and the one before until then. A nested txn says nothing.
+    """
+    return _Nesting(header.revision, result).response(header, result)
 
 
-def _response_op(result: OpResult) -> rpc_pb2.ResponseOp:
+class _Nesting:
+    """The operations of one txn in their order, nested ones too."""
+
+    def __init__(self, revision: int, result: TxnResult) -> None:
+        self._changed = rpc_pb2.ResponseHeader(revision=revision)
+        self._now = rpc_pb2.ResponseHeader(revision=revision - 1) if _changes(result) else self._changed
+
+    def response(self, header: rpc_pb2.ResponseHeader, result: TxnResult) -> rpc_pb2.TxnResponse:
+        responses = [self._response_op(inner) for inner in result.results]
+        return rpc_pb2.TxnResponse(header=header, succeeded=result.succeeded, responses=responses)
+
+    def _response_op(self, result: OpResult) -> rpc_pb2.ResponseOp:
+        match result:
+            case RangeResult():
+                return rpc_pb2.ResponseOp(response_range=range_response(self._now, result))
+            case TxnResult():
+                return rpc_pb2.ResponseOp(response_txn=self.response(rpc_pb2.ResponseHeader(), result))
+            case PutResult():
+                self._now = self._changed
+                return rpc_pb2.ResponseOp(response_put=put_response(self._now, result))
+            case DeleteResult():
+                self._now = self._changed if _changes(result) else self._now
+                return rpc_pb2.ResponseOp(response_delete_range=delete_response(self._now, result))
+
+
+def _changes(result: OpResult) -> bool:
     match result:
-        case RangeResult():
-            return rpc_pb2.ResponseOp(response_range=range_response(_inner(result), result))
-        case PutResult():
-            return rpc_pb2.ResponseOp(response_put=put_response(_inner(result), result))
         case DeleteResult():
-            return rpc_pb2.ResponseOp(response_delete_range=delete_response(_inner(result), result))
+            return result.deleted > 0
         case TxnResult():
-            return rpc_pb2.ResponseOp(response_txn=txn_response(rpc_pb2.ResponseHeader(), result))
-
-
-def _inner(result: RangeResult | PutResult | DeleteResult) -> rpc_pb2.ResponseHeader:
-    return rpc_pb2.ResponseHeader(revision=result.revision)
+            return any(map(_changes, result.results))
+        case _:
+            return isinstance(result, PutResult)
