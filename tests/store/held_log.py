@@ -19,6 +19,8 @@ class HeldLog:
         self.batches: list[list[Change]] = []
         self.failures: list[StoreError] = []
         """Errors for the next appends, first one first."""
+        self.discarded: list[KeyValue] = []
+        self.discard_failures: list[StoreError] = []
         self.go_on = anyio.Event()
         self.begun = anyio.Event()
 
@@ -36,7 +38,9 @@ class HeldLog:
         pass
 
     async def discard(self, dead: Sequence[KeyValue]) -> None:
-        pass
+        if self.discard_failures:
+            raise self.discard_failures.pop(0)
+        self.discarded += dead
 
     async def size(self) -> LogSize:
         return LogSize()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import anyio
 import pytest
 
 from orchestra.errors import CommitFailed, StoreError
-from orchestra.store import SQLiteStore
+from orchestra.store import SQLiteStore, sqlite_log, sqlite_open
 from orchestra.store.sqlite_open import WAL_BYTES
 
 MEBIBYTE = 1024 * 1024
@@ -171,3 +172,20 @@ async def test_the_write_ahead_log_has_its_size_at_once_and_keeps_it(tmp_path: P
         await store.defragment()
         assert wal.stat().st_size == WAL_BYTES
     assert not wal.exists()
+
+
+async def test_a_log_that_cannot_be_emptied_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_log, "MAX_WAL_BYTES", 1_000_000)
+    broken = sqlite3.OperationalError("disk I/O error")
+    path = tmp_path / "cluster.db"
+    async with SQLiteStore(path) as store:
+        with monkeypatch.context() as patch:
+            patch.setattr(sqlite_open.SQLiteFile, "checkpoint", lambda _: broken)
+            with pytest.raises(CommitFailed, match="write-ahead log is full"):
+                for number in range(100):
+                    await store.put(b"%d" % number, bytes(100_000))
+        assert 5 < (await store.status()).keys < 12
+        await store.put(b"a", bytes(100_000))
+        memory = await store.hash()
+    async with SQLiteStore(path) as store:
+        assert await store.hash() == memory
