@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import anyio
+from anyio.lowlevel import checkpoint
 from google.protobuf.message import Message
 
 from orchestra._proto.etcd.v3 import rpc_pb2
@@ -150,6 +151,9 @@ class Connection:
                 return await self._methods[rpc](request, timeout=timeout_seconds, metadata=self._metadata())
             except asyncio.CancelledError:
                 self._was_cut = True
+                # For a call that its caller's scope cancels gRPC raises an exception of its own, which the scope would
+                # not know. Here the scope says again that it is cancelled, if it is.
+                await checkpoint()
                 raise
 
     @contextmanager

@@ -158,7 +158,7 @@ class Connector:
                 connection = await self.dial(endpoint)
             except CallFailed as failed:
                 text, error = failed.failure.text, failed.failure.error
-                hint = advice(text)
+                hint = advice(text, secure=endpoint.secure)
                 wrong[endpoint] = f"{text} ({hint})" if hint else text
                 if failed.failure.fate is Fate.REFUSED and error is not None:
                     refused.append(error)

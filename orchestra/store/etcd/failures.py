@@ -130,19 +130,28 @@ def classify(code: str, text: str) -> Failure:
     return Failure(Fate.UNKNOWN, text or code, lost=lost)
 
 
-def advice(text: str) -> str:
-    """Return what to check when an endpoint could not be reached, beside gRPC's words for it."""
-    lowered = text.lower()
-    hints = {
-        "wrong_version_number": "it seems to have no TLS: leave out tls=",
-        "certificate_verify_failed": "its certificate is not trusted: check ca and server_name",
-        "certificate verify failed": "its certificate is not trusted: check ca and server_name",
-        "hostname verification": "its certificate has another name: check server_name",
-        "peer name": "its certificate has another name: check server_name",
-        "alert": "it wants a client certificate: check certificate and key",
+_HINTS: Final[dict[bool, dict[str, str]]] = {
+    False: {
         "connection refused": "nothing listens there",
-        "socket closed": "it may want TLS, or a client certificate that it trusts",
-        "connection reset": "it may want TLS, or a client certificate that it trusts",
-        "broken pipe": "it may want TLS, or a client certificate that it trusts",
-    }
-    return next((hint for mark, hint in hints.items() if mark in lowered), "")
+        "socket closed": "it may want TLS: give tls=",
+        "connection reset": "it may want TLS: give tls=",
+        "broken pipe": "it may want TLS: give tls=",
+    },
+    True: {
+        "connection refused": "nothing listens there",
+        "wrong_version_number": "it seems to have no TLS: leave out tls=",
+        "handshake read failed": "it seems to have no TLS: leave out tls=",
+        "verify_failed": "its certificate is not trusted: check ca",
+        "bad_signature": "its certificate is not trusted: check ca",
+        "hostname verification": "its certificate is for another name: check server_name",
+        "unwrap failed": "it may want a client certificate that it trusts: check certificate and key",
+        "alert": "it may want a client certificate that it trusts: check certificate and key",
+    },
+}
+"""What to check, by what gRPC's words contain; for connections without and with TLS."""
+
+
+def advice(text: str, *, secure: bool) -> str:
+    """Return what to check when an endpoint could not be reached, by gRPC's words for it; nothing if unknown."""
+    lowered = text.lower()
+    return next((hint for mark, hint in _HINTS[secure].items() if mark in lowered), "")

@@ -78,6 +78,19 @@ def txn_request(request: Txn) -> rpc_pb2.TxnRequest:
     return inner if request.fence is None else _fenced(inner, request.fence)
 
 
+def sole_delete(request: Txn) -> rpc_pb2.DeleteRangeRequest | None:
+    """Return etcd's own request for a txn that does nothing but delete."""
+    if request.compare or request.fence or len(request.success) != 1 or not isinstance(request.success[0], Delete):
+        return None
+    return _delete(request.success[0])
+
+
+def sole_delete_result(answer: rpc_pb2.DeleteRangeResponse) -> TxnResult:
+    """Return what a txn did that was sent as `sole_delete`."""
+    revision = answer.header.revision
+    return TxnResult(revision, True, (_deleted(answer, revision),))
+
+
 def key_value(message: kv_pb2.KeyValue) -> KeyValue:
     """Return a key as a revision left it."""
     return KeyValue(
@@ -157,10 +170,17 @@ def _op(op: Op) -> rpc_pb2.RequestOp:
             )
             return rpc_pb2.RequestOp(request_put=put)
         case Delete():
-            delete = rpc_pb2.DeleteRangeRequest(key=op.key, range_end=op.range_end, prev_kv=op.prev_kv)
-            return rpc_pb2.RequestOp(request_delete_range=delete)
+            return rpc_pb2.RequestOp(request_delete_range=_delete(op))
         case Txn():
             return rpc_pb2.RequestOp(request_txn=txn_request(op))
+
+
+def _delete(op: Delete) -> rpc_pb2.DeleteRangeRequest:
+    return rpc_pb2.DeleteRangeRequest(key=op.key, range_end=op.range_end, prev_kv=op.prev_kv)
+
+
+def _deleted(answer: rpc_pb2.DeleteRangeResponse, revision: int) -> DeleteResult:
+    return DeleteResult(revision, answer.deleted, tuple(map(key_value, answer.prev_kvs)))
 
 
 def _result(answer: rpc_pb2.ResponseOp, op: Op, revision: int) -> OpResult:
@@ -171,7 +191,6 @@ def _result(answer: rpc_pb2.ResponseOp, op: Op, revision: int) -> OpResult:
             put = answer.response_put
             return PutResult(revision, key_value(put.prev_kv) if put.HasField("prev_kv") else None)
         case Delete():
-            deleted = answer.response_delete_range
-            return DeleteResult(revision, deleted.deleted, tuple(map(key_value, deleted.prev_kvs)))
+            return _deleted(answer.response_delete_range, revision)
         case Txn():
             return txn_result(answer.response_txn, op, revision)

@@ -178,6 +178,10 @@ class EtcdStore(Store):
     async def txn(self, request: Txn) -> TxnResult:
         """See `Store.txn`."""
         check_txn(request)
+        if (sole := messages.sole_delete(request)) is not None:
+            # A member whose quota is reached takes this, and no txn, so that room can be made.
+            deleted = await self._call("DeleteRange", sole, repeatable=False)
+            return messages.sole_delete_result(deleted)
         message = messages.txn_request(request)
         try:
             answer = await self._call("Txn", message, repeatable=is_read_only(request))
