@@ -97,7 +97,7 @@ class History:
     `StoreError` with which it was refused. An operation whose outcome is not known has `returned` None.
 
     A write that was never answered can only be told from what watches saw: where there are such, record a watch of all
-    keys too. Moments are of one clock for all clients.
+    keys too. Moments are of one clock for all clients. What was read at revisions before the first is not judged.
     """
 
     operations: tuple[Operation, ...]

@@ -11,7 +11,7 @@ from orchestra.store import Event, KeyValue, Range, RangeResult, Txn, TxnResult
 from orchestra.store.rules import check_range, check_txn
 from orchestra.testing import store_reference as reference
 from orchestra.testing.linearizability import Operation
-from orchestra.testing.store_history import History, Revoke, puts_with_lease, same_answer, show
+from orchestra.testing.store_history import History, Revoke, puts_with_lease, ranges_of, same_answer, show
 
 
 class _NotRevoked:
@@ -28,7 +28,7 @@ class Replay:
     """The keyspace as it was, moving on from revision to revision."""
 
     def __init__(self, history: History, asked: set[int]) -> None:
-        self.revision = history.revision
+        self.revision = self._begin = history.revision
         self.keys: dict[bytes, KeyValue] = {kv.key: kv for kv in history.keys}
         self.events: dict[int, tuple[Event, ...]] = {}
         """What each revision changed, in order."""
@@ -47,7 +47,9 @@ class Replay:
             return f"at revision {self.revision} a store refuses this ({error}): {show(op)}"
         if isinstance(op.request, Revoke):
             self._leases.revoked.add(op.request.lease)
-        elif not applied.events or not same_answer(op.request, applied.result, op.answer):
+        elif not applied.events or not (
+            self._asks_about_before(op) or same_answer(op.request, applied.result, op.answer)
+        ):
             found = attrs.evolve(op, answer=applied.result)
             return f"it stands where only another answer is right: {show(op)}; right is {show(found)}\n  {op.answer}"
         self.calls[self.revision + 1] = op.called
@@ -80,6 +82,8 @@ class Replay:
             held = [kv.key for kv in self.keys.values() if kv.lease == op.request.lease]
             self._leases.revoked.add(op.request.lease)
             return f"{show(op)}, but keys were attached: {held}" if held else None
+        if self._asks_about_before(op):
+            return None
         try:
             expected: RangeResult | TxnResult
             if isinstance(op.request, Range):
@@ -117,6 +121,10 @@ class Replay:
         assert isinstance(op.request, Txn)
         check_txn(op.request)
         return reference.apply(op.request, self.keys, self.revision, self._past, self._leases)
+
+    def _asks_about_before(self, op: Operation) -> bool:
+        """Return whether an operation reads a revision from before the recording, of which nothing is known."""
+        return any(0 < request.revision < self._begin for request in ranges_of(op.request))
 
     def _past(self, revision: int) -> Mapping[bytes, KeyValue]:
         if not revision or revision == self.revision:
