@@ -202,7 +202,7 @@ class ListMeta(Struct):
     remaining_item_count: int | None = None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, cache_hash=True)
 class ResourceInfo:
     """What the server knows of a kind besides its fields: names, scope, subresources."""
 

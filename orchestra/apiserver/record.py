@@ -6,6 +6,9 @@ The stored document has no resourceVersion: that is the revision of the write. T
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
+from operator import attrgetter
+from types import MemberDescriptorType
 from typing import Any, Final, TypeVar, cast
 
 import attrs
@@ -136,21 +139,24 @@ def varied(obj: S, **parts: Any) -> S:
 
 def _copy(obj: Any) -> Any:
     cls = type(obj)
+    slots = _SLOTS.get(cls)
+    if slots is None:
+        slots = _SLOTS[cls] = tuple(_slot(cls, item.name) for item in cls.__attrs_attrs__)
     twin: Any = object.__new__(cls)
-    put = object.__setattr__
-    for name in _slots(cls):
-        put(twin, name, getattr(obj, name))
+    for read, write in slots:
+        write(twin, read(obj))
     return twin
 
 
-_SLOTS: dict[type, tuple[str, ...]] = {}
+def _slot(cls: type, name: str) -> tuple[Callable[[Any], Any], Callable[[Any, Any], None]]:
+    slot = getattr(cls, name, None)
+    if isinstance(slot, MemberDescriptorType):
+        return slot.__get__, slot.__set__
+    return attrgetter(name), lambda obj, value: object.__setattr__(obj, name, value)
 
 
-def _slots(cls: Any) -> tuple[str, ...]:
-    names = _SLOTS.get(cls)
-    if names is None:
-        names = _SLOTS[cls] = tuple(item.name for item in cls.__attrs_attrs__)
-    return names
+_SLOTS: dict[type, tuple[tuple[Callable[[Any], Any], Callable[[Any, Any], None]], ...]] = {}
+"""How the attributes of each class are read and written, past the guard that keeps objects from being changed."""
 
 
 def encode_sharing(obj: Object, known: Record | None) -> Document:

@@ -126,7 +126,8 @@ class Correlator:
     def judge(self, occurrence: Occurrence) -> Verdict:
         """Return which Event `occurrence` belongs to, or that it is not worth one."""
         # Aggregation and filter know no field path: all containers of a Pod are one subject to them.
-        whole = occurrence.subject._replace(resource_version="", field_path="")
+        about = occurrence.subject
+        whole = Subject(about.api_version, about.kind, about.namespace, about.name, about.uid)
         source = (occurrence.component, occurrence.host)
         group = (*source, whole, occurrence.type, occurrence.reason)
         similar = self._similar.use(group)
@@ -139,7 +140,7 @@ class Correlator:
         if not combined:
             similar.messages.add(occurrence.message)
         message = COMBINED + occurrence.message if combined else occurrence.message
-        subject = occurrence.subject.identity()
+        subject = whole if not about.field_path else about.identity()
         series = Series(*source, subject, occurrence.type, occurrence.reason, COMBINED if combined else message)
         allowed = self._buckets.use((*source, whole)).take(occurrence.at)
         return Verdict(series, message, dropped=not allowed)

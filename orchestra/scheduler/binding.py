@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
-import numpy as np
 
 from orchestra._log import get_logger
 from orchestra.api.core.pod import Pod
@@ -24,11 +23,12 @@ from orchestra.errors import APIError, Conflict, Forbidden, Invalid, NotFound, O
 from orchestra.scheduler.answers import asking
 from orchestra.scheduler.events import Action, ClusterEvent, Resource
 from orchestra.scheduler.interface import Verdict
+from orchestra.scheduler.noderow import NodeRow
 from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.permitting import PlacedUnit, Placement
+from orchestra.scheduler.plugins.basics import DefaultBinder
 from orchestra.scheduler.queue import SchedulingQueue
 from orchestra.scheduler.reporting import Reporter
-from orchestra.scheduler.view import Nodes
 
 if TYPE_CHECKING:
     from orchestra.client.interface import Client
@@ -114,20 +114,21 @@ class Binder:
         if row is None or row.node is None:
             self._refused(placement, _Refused(f"node {placement.node} is gone"))
             return False
-        if placement.pod.info.uid in self._table.assumed and self._overfull(placement, row.index):
+        if placement.pod.info.uid in self._table.assumed and self._overfull(placement, row):
             self._refused(placement, _Refused(f"node {placement.node} was filled by others in the meantime"))
             return False
         return True
 
-    def _overfull(self, placement: Placement, index: int) -> bool:
+    def _overfull(self, placement: Placement, row: NodeRow) -> bool:
         """Say whether Pods that others bound have taken what the Pod was to have; it is counted there itself."""
         if not placement.pod.profile.checks_room:
             return False
-        node = Nodes(self._table, np.array([index], dtype=np.intp))
-        if node.pod_count[0] > node.pod_limit[0]:
+        if row.pod_count > row.pod_limit:
             return True
-        wants = placement.pod.info.requests.amounts
-        return any(node.requested(name)[0] > node.allocatable(name)[0] for name, _ in wants)
+        columns = row.columns
+        return any(
+            row.used[columns[name]] > row.alloc[columns[name]] for name, _ in placement.pod.info.requests.amounts
+        )
 
     # -- PreBind
 
@@ -151,8 +152,11 @@ class Binder:
     async def _asked(self, plugin: Any, point: str, function: Any, placement: Placement) -> bool:
         """Ask an async plugin; returns whether it did not say SKIP. Raises _Refused, PluginError, or the client's."""
         try:
-            with anyio.fail_after(self._plugin_seconds):
+            if type(plugin) is DefaultBinder:  # its one request is bounded by the client, and a timer is dear
                 status = await function(self._client, placement.pod.info, placement.node)
+            else:
+                with anyio.fail_after(self._plugin_seconds):
+                    status = await function(self._client, placement.pod.info, placement.node)
             if status is None or status.success:
                 return True
             if status.verdict is Verdict.SKIP:

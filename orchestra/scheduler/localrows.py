@@ -121,6 +121,8 @@ class LocalRows:
 
     def scores_of(self, row: int) -> dict[str, int]:
         """Return what the functions for scores say of one row."""
+        if row not in self._behind:
+            return {score.plugin.name: score.raw.item(row) for score in self._scores if not score.skipped}
         node, plugin = self._table.rows[row], None
         try:
             found = {}

@@ -110,7 +110,7 @@ async def cluster(nodes: list[Node]) -> AsyncIterator[Cluster]:
     gc.collect()
     clock = SystemClock(seed=1)
     async with MemoryStore(clock=clock) as store, APIServer(store, clock=clock) as server:
-        for each in nodes:
+        for each in (loads.IMPORTANT, *nodes):
             await server.create(each)
         informers, recorder = SharedInformers(server, clock=clock), EventRecorder(server, clock=clock)
         for kind in (Pod, Node, Namespace):
@@ -133,16 +133,16 @@ async def preempting(pods: int) -> float:
     """Return how many important Pods a second are bound where others have to go for each of them."""
     async with cluster(loads.nodes(NODES, cpu=4)) as made:
         for number in range(LOW_PODS):
-            low = loads.of_priority(f"low{number}", "900m", 0)
+            low = loads.unimportant(f"low{number}", "900m")
             spec = attrs.evolve(low.spec, node_name=f"n{number % NODES}")
             await made.server.create(attrs.evolve(low, spec=spec))
-        return await made.rate([loads.of_priority(f"high{number}", "3", 10) for number in range(pods)])
+        return await made.rate([loads.important(f"high{number}", "3") for number in range(pods)])
 
 
 async def beside_unschedulable(pods: int, waiting: int) -> float:
     """Return how many Pods a second are bound while others wait that fit nowhere."""
     async with cluster(loads.nodes(NODES)) as made:
-        await made.create(loads.of_priority(f"huge{number}", "9000", 10) for number in range(waiting))
+        await made.create(loads.important(f"huge{number}", "9000") for number in range(waiting))
         await made.start()
         await anyio.wait_all_tasks_blocked()
         names = {f"p{number}" for number in range(pods)}

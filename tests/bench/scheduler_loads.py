@@ -22,6 +22,8 @@ from orchestra.api.core.affinity import (
 from orchestra.api.core.node import Node
 from orchestra.api.core.pod import Pod
 from orchestra.api.meta import LabelSelector
+from orchestra.api.object import ObjectMeta
+from orchestra.api.scheduling import PriorityClass
 
 ZONE: Final = "topology.kubernetes.io/zone"
 HOST: Final = "kubernetes.io/hostname"
@@ -86,9 +88,17 @@ def shaped(number: int, shape: int, extra: Extra = plain) -> Pod:
     return pod(f"p{number}", cpu=f"{100 + shape}m", memory=f"{64 + shape}Mi", labels=labels, **extra(labels))
 
 
-def of_priority(name: str, cpu: str, priority: int) -> Pod:
-    """Return a Pod of this priority that may be ended at once."""
-    return pod(name, cpu=cpu, memory="100Mi", priority=priority, termination_grace_period_seconds=0)
+IMPORTANT: Final = PriorityClass(metadata=ObjectMeta(name="important"), value=1000)
+
+
+def unimportant(name: str, cpu: str) -> Pod:
+    """Return a Pod that may be ended at once."""
+    return pod(name, cpu=cpu, memory="100Mi", termination_grace_period_seconds=0)
+
+
+def important(name: str, cpu: str) -> Pod:
+    """Return a Pod of the class `IMPORTANT`."""
+    return pod(name, cpu=cpu, memory="100Mi", priority_class_name=IMPORTANT.metadata.name)
 
 
 def identified(made: Pod) -> Pod:
