@@ -36,10 +36,14 @@ def translated() -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        refused = refusal_of(error)
-        if refused.text in {answers.INTERNAL.text, answers.COMMIT_FAILED.text, answers.TIMEOUT.text}:
-            log.warning("the store failed", error=str(error))
-        raise refused from error
+        raise _told(error) from error
+
+
+def _told(error: StoreError) -> Refusal:
+    refused = refusal_of(error)
+    if refused.text in {answers.INTERNAL.text, answers.COMMIT_FAILED.text, answers.TIMEOUT.text}:
+        log.warning("the store failed", error=str(error))
+    return refused
 
 
 def parse(kind: type[In], message: bytes) -> In:
@@ -58,8 +62,10 @@ def unary(
     async def answer(message: bytes, request: Request) -> bytes:
         gate.check(request)
         decoded = parse(kind, message)
-        with translated():
+        try:
             return (await function(decoded)).SerializeToString()
+        except StoreError as error:
+            raise _told(error) from error
 
     return answer
 

@@ -16,23 +16,23 @@ COSTLESS_FRAMES_PER_ANSWER: Final = 8
 class Budget:
     """Fills up with time and with calls answered; whoever overdraws it is cut off."""
 
-    __slots__ = ("_left", "_now")
+    __slots__ = ("_filled_at", "_left")
 
     def __init__(self, now: float) -> None:
         self._left: float = COSTLESS_FRAMES
-        self._now = now
-
-    def advance(self, now: float) -> None:
-        """Let time pass."""
-        self._left = min(COSTLESS_FRAMES, self._left + (now - self._now) * COSTLESS_FRAMES_PER_SECOND)
-        self._now = now
+        self._filled_at = now
 
     def earn(self) -> None:
         """Count an answer."""
-        self._left = min(COSTLESS_FRAMES, self._left + COSTLESS_FRAMES_PER_ANSWER)
+        if self._left < COSTLESS_FRAMES:
+            self._left += COSTLESS_FRAMES_PER_ANSWER
 
-    def pay(self) -> None:
+    def pay(self, now: float) -> None:
         """Count something that cost the client nothing. Raises `ConnectionFailed`."""
         self._left -= 1
         if self._left < 0:
-            raise ConnectionFailed(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that ask for nothing")
+            # The time since is only looked at when it is needed.
+            self._left += min(COSTLESS_FRAMES, (now - self._filled_at) * COSTLESS_FRAMES_PER_SECOND)
+            self._filled_at = now
+            if self._left < 0:
+                raise ConnectionFailed(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that ask for nothing")

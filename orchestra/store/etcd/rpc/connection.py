@@ -109,7 +109,6 @@ class Connection:
         """Take bytes from the client."""
         if self.failed:
             return
-        self._budget.advance(now)
         self.last_received = now
         try:
             self._parse(self._rest + data if self._rest else data)
@@ -144,7 +143,7 @@ class Connection:
                 raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a frame between the headers of a call")
             handler = handlers.get(kind)
             if handler is None:
-                self._budget.pay()
+                self._budget.pay(self.last_received)
             else:
                 handler(data[place + 4], UINT32.unpack_from(data, place + 5)[0] & MAX_WINDOW, data[start:end])
             place = end
@@ -176,7 +175,7 @@ class Connection:
         if flags & Flag.END_STREAM:
             stream.half_closed = True
         elif not payload:
-            self._budget.pay()
+            self._budget.pay(self.last_received)
         if payload:
             stream.append(payload)
             stream.held_bytes += len(payload)
@@ -198,7 +197,7 @@ class Connection:
         """Take a frame of a call that is over; one that never was is an error."""
         if not stream_id & 1 or stream_id > self._last_id:
             raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a frame of a call that never began")
-        self._budget.pay()
+        self._budget.pay(self.last_received)
 
     def _headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         payload = frames.without_padding(flags, payload)
@@ -214,7 +213,7 @@ class Connection:
     def _continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
         if not self._block_id or stream_id != self._block_id:
             raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a continuation of nothing")
-        self._budget.pay()
+        self._budget.pay(self.last_received)
         self._block.append(payload)
         if sum(map(len, self._block)) > MAX_HEADER_BYTES or len(self._block) > MAX_HEADER_BYTES // 1024:
             raise ConnectionFailed(ErrorCode.ENHANCE_YOUR_CALM, "headers larger than was agreed")
@@ -241,13 +240,13 @@ class Connection:
         try:
             request = self._heads.decode(block)
         except MalformedHead as error:
-            self._budget.pay()
+            self._budget.pay(self.last_received)
             end = Flag.END_HEADERS | Flag.END_STREAM
             answer = http_status(error.status)
             self.sender.control(frames.frame_head(len(answer), Kind.HEADERS, end, stream_id) + answer)
             return
         if self._leaving or self._in_progress >= self._limits.max_streams:
-            self._budget.pay()
+            self._budget.pay(self.last_received)
             self.sender.control(frames.rst_stream(stream_id, ErrorCode.REFUSED_STREAM))
             return
         stream = Stream(stream_id, request, self._stream_window, self.sender.initial_window)
@@ -270,7 +269,7 @@ class Connection:
     def _settings(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:
             raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "settings of a call")
-        self._budget.pay()
+        self._budget.pay(self.last_received)
         if flags & Flag.ACK:
             return
         for name, value in frames.parse_settings(payload):
@@ -287,7 +286,7 @@ class Connection:
     def _ping(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id or len(payload) != 8:
             raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a PING frame of a wrong form")
-        self._budget.pay()
+        self._budget.pay(self.last_received)
         if not flags & Flag.ACK:
             self.sender.control(frames.ping(payload, ack=True))
 
@@ -297,7 +296,7 @@ class Connection:
         increment = UINT32.unpack(payload)[0] & MAX_WINDOW
         if not increment:
             raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a window opened by nothing")
-        self._budget.pay()
+        self._budget.pay(self.last_received)
         if not stream_id:
             self.sender.open_window(increment)
             return
@@ -310,7 +309,7 @@ class Connection:
             raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "a window larger than any may be")
 
     def _ignore(self, _flags: int, _stream_id: int, _payload: bytes) -> None:
-        self._budget.pay()
+        self._budget.pay(self.last_received)
 
     def _push_promise(self, _flags: int, _stream_id: int, _payload: bytes) -> None:
         raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a client cannot promise")

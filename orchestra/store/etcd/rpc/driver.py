@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -176,10 +176,10 @@ class Driver(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is there."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # Event loops of other makes have transports that are this by their methods alone.
+        self._transport = cast("asyncio.Transport", transport)
         if not self.host.admit(self):
-            transport.abort()
+            self._transport.abort()
             return
         self.flush_soon()
 
