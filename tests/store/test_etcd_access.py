@@ -10,6 +10,7 @@ import pytest
 
 from orchestra.errors import ConfigurationError, StoreAccessDenied, StoreUnavailable
 from orchestra.store import EtcdOptions, EtcdStore, EtcdTLS, Put, Range, Txn, WatchRequest
+from orchestra.store.etcd.channel import PROGRESS_IN_ORDER, has_fix
 from tests.apiserver.certificates import Authority
 from tests.store.etcd_cluster import EtcdBinary, EtcdCluster, MemberTLS
 
@@ -149,6 +150,21 @@ async def test_a_user_does_what_it_may_and_nothing_else(guarded: EtcdCluster) ->
             async with store.watch(WatchRequest(b"a")):
                 pass
         assert await store.get(b"app/b") is None
+
+
+async def test_the_progress_of_a_user_that_may_not_read_all_keys_is_told_by_newer_members(
+    guarded: EtcdCluster,
+) -> None:
+    async with _as(guarded, "app", "word") as store, store.watch(WatchRequest(b"app/a")) as watch:
+        revision = (await store.put(b"app/elsewhere", b"1")).revision
+        watch.request_progress()
+        if has_fix(guarded.binary.version, PROGRESS_IN_ORDER):
+            with anyio.fail_after(PATIENCE_SECONDS):
+                assert (await watch.__anext__()).revision == revision
+        # On an older one nothing proves it, but the watch goes on.
+        revision = (await store.put(b"app/a", b"1")).revision
+        with anyio.fail_after(PATIENCE_SECONDS):
+            assert (await watch.__anext__()).revision == revision
 
 
 async def test_a_wrong_password_and_no_user_at_all_are_told_apart(guarded: EtcdCluster) -> None:

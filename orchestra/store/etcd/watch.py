@@ -162,6 +162,7 @@ class EtcdWatch:
             if self._waiting and self._waiting + len(group) > most:
                 if catching_up:
                     self.paused = True
+                    self._wake()
                 else:
                     self.end(WatchOverflow(f"{self._waiting} events wait for the watcher of {self.request.key!r}"))
                 return False
