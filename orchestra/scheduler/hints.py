@@ -16,6 +16,9 @@ MAX_KINDS_OF_EVENTS: Final = 1_000
 """Kinds of events, resource and action, of which it is remembered whether anybody asked for them."""
 
 
+_ANY: Final = (EventHint.any(),)
+
+
 class EventMemory:
     """The latest events, by position; what is forgotten can be told from what never was."""
 
@@ -52,6 +55,7 @@ class Hints:
         self._of: dict[str, dict[str, tuple[EventHint, ...]]] = {}
         self._sets: dict[tuple[str, frozenset[str]], tuple[EventHint, ...]] = {}
         self._wanted: dict[tuple[object, int], bool] = {}
+        self._anything = False
 
     def know(self, profile: Profile) -> None:
         """Take in a profile, when Pods of it wait for the first time."""
@@ -60,7 +64,10 @@ class Hints:
             self._wanted.clear()
 
     def of(self, profile: str, plugins: frozenset[str]) -> tuple[EventHint, ...]:
-        """Return what these plugins of a profile asked for."""
+        """Return what these plugins of a profile asked for; a Pod that none of them refused waits for anything."""
+        if not plugins:
+            self._anything = True
+            return _ANY
         known = self._sets.get((profile, plugins))
         if known is None:
             by_plugin = self._of[profile]
@@ -70,6 +77,8 @@ class Hints:
 
     def wanted(self, event: ClusterEvent) -> bool:
         """Say whether any plugin asked for events of this kind."""
+        if self._anything:
+            return True
         key = (event.resource, event.action.value)
         known = self._wanted.get(key)
         if known is None:
@@ -104,5 +113,5 @@ def _events_of(plugin: object) -> tuple[EventHint, ...]:
     try:
         found: tuple[EventHint, ...] = tuple(plugin.events())  # type: ignore[attr-defined]
     except Exception:  # noqa: BLE001 - as if it had said nothing: any event may help
-        return (EventHint.any(),)
+        return _ANY
     return found

@@ -6,7 +6,7 @@ else goes on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import attrs
@@ -14,6 +14,7 @@ import attrs
 from orchestra._log import get_logger
 from orchestra.errors import PluginError
 from orchestra.scheduler.answers import asking
+from orchestra.scheduler.batching import place_batch
 from orchestra.scheduler.cycle import Cycle, Failed, Outcome, Placed, Unplaced
 from orchestra.scheduler.grouping import GroupOutcome, place_group
 from orchestra.scheduler.interface import PostFilterResult
@@ -93,6 +94,33 @@ class Placer:
             return self._place_alone(unit[0])
         return self._place_together(unit)
 
+    def place_all(self, batch: Sequence[Unit], now: float) -> Iterator[PlacedUnit]:
+        """Try units in their order, those of a profile that packs batches at once; yields what may be bound at once."""
+        done: set[str] = set()
+        for unit in batch:
+            profile = unit[0].profile
+            if profile.batching is None or unit[0].group is not None:
+                found = self.place(unit, now)
+                if found is not None:
+                    yield found
+            elif profile.name not in done:
+                done.add(profile.name)
+                alone = [u[0] for u in batch if u[0].profile is profile and u[0].group is None]
+                yield from self._place_batch(alone, now)
+
+    def _place_batch(self, pods: list[QueuedPod], now: float) -> Iterator[PlacedUnit]:
+        self._now = now
+        profile = pods[0].profile
+        try:
+            outcomes = place_batch(self._cycles[profile.name], [pod.info for pod in pods], profile.batching)
+        except Exception as error:  # noqa: BLE001 - a plugin's fault: reported, and only these Pods'
+            self._all_failed(pods, error)
+            return
+        for pod in pods:
+            found = self._proceed(pod, outcomes[pod.info.uid])
+            if found is not None:
+                yield found
+
     def ask_again(self, now: float) -> list[PlacedUnit]:
         """Return the units that have waited for permission and may be bound now."""
         self._now = now
@@ -114,7 +142,9 @@ class Placer:
     # -- one Pod
 
     def _place_alone(self, pod: QueuedPod) -> PlacedUnit | None:
-        outcome = self._scheduled(pod)
+        return self._proceed(pod, self._scheduled(pod))
+
+    def _proceed(self, pod: QueuedPod, outcome: Outcome) -> PlacedUnit | None:
         if isinstance(outcome, Placed):
             self._reports.chosen(pod, outcome.node)
             return self._reserved([Placement(pod, outcome.node)], 1)
@@ -125,7 +155,8 @@ class Placer:
         try:
             return self._cycles[pod.profile.name].schedule(pod.info)
         except Exception as error:  # noqa: BLE001 - whatever a plugin's answer broke: reported, and only this Pod's
-            return Failed(pod.info, PluginError(f"scheduling failed: {error!r}", plugin=""))
+            self._cycles[pod.profile.name].table.forget(pod.info.uid)
+            return Failed(pod.info, _as_fault(error))
 
     def _unplaced(self, pod: QueuedPod, outcome: Outcome, more: frozenset[str] = frozenset()) -> None:
         match outcome:
@@ -152,11 +183,8 @@ class Placer:
         try:
             missing = asking(profile.grouping, "Missing", profile.grouping.missing, unit[0].group, cycle.table)
             outcome = place_group(cycle, [pod.info for pod in unit], missing=missing)
-        except PluginError as error:
-            self._all_failed(unit, error)
-            return None
         except Exception as error:  # noqa: BLE001 - as for one Pod
-            self._all_failed(unit, PluginError(f"scheduling failed: {error!r}", plugin=""))
+            self._all_failed(unit, error)
             return None
         by_uid = {pod.info.uid: pod for pod in unit}
         if outcome.placed:
@@ -168,11 +196,13 @@ class Placer:
         self._refuse_together(unit, outcome, missing)
         return None
 
-    def _all_failed(self, unit: Unit, error: PluginError) -> None:
-        for pod in unit:
+    def _all_failed(self, pods: Sequence[QueuedPod], error: Exception) -> None:
+        fault = _as_fault(error)
+        for pod in pods:
+            self._cycles[pod.profile.name].table.forget(pod.info.uid)
             self._reports.considered(pod, None)
             self._queue.retry(pod, self._now)
-            self._tell_fault(pod, error)
+            self._tell_fault(pod, fault)
 
     def _refuse_together(self, unit: Unit, outcome: GroupOutcome, missing: int) -> None:
         """Let a group wait: nominated where victims make room for it, without nomination where nothing does."""
@@ -238,3 +268,9 @@ class Placer:
         else:
             self._queue.retry(pod, self._now)
             self._reports.refused(pod, denial.message)
+
+
+def _as_fault(error: Exception) -> PluginError:
+    if isinstance(error, PluginError):
+        return error
+    return PluginError(f"scheduling failed: {error!r}", plugin="")

@@ -24,6 +24,7 @@ from orchestra.scheduler.interface import (
     ReservePlugin,
     ScorePlugin,
 )
+from orchestra.scheduler.packing import BatchPlugin
 from orchestra.scheduler.plugins.basics import DefaultBinder, PrioritySort, SchedulingGates
 from orchestra.scheduler.plugins.gang import Gang
 from orchestra.scheduler.plugins.interpodaffinity import InterPodAffinity
@@ -36,6 +37,7 @@ from orchestra.scheduler.plugins.nodes import (
     NodeUnschedulable,
     TaintToleration,
 )
+from orchestra.scheduler.plugins.optimiser import Optimiser
 from orchestra.scheduler.plugins.preemption import DefaultPreemption, DynamicResources
 from orchestra.scheduler.plugins.topologyspread import PodTopologySpread
 from orchestra.scheduler.podgroups import GroupPlugin
@@ -68,7 +70,7 @@ DEFAULT_PLUGINS: Final[tuple[Plugin, ...]] = (
 Gang is added: it concerns only Pods that name a PodGroup.
 """
 
-BUILTIN_PLUGINS: Final[tuple[type[Plugin], ...]] = tuple(type(plugin) for plugin in DEFAULT_PLUGINS)
+BUILTIN_PLUGINS: Final[tuple[type[Plugin], ...]] = (*(type(plugin) for plugin in DEFAULT_PLUGINS), Optimiser)
 """Every plugin that profiles can name without saying where it is."""
 
 DEFAULT_WEIGHTS: Final[Mapping[str, int]] = {
@@ -209,6 +211,11 @@ class Profile:
     def post_binds(self) -> tuple[Any, ...]:
         """Plugins of PostBind."""
         return self.having(PostBindPlugin)
+
+    @cached_property
+    def batching(self) -> Any:
+        """The plugin that places several Pods at once; None when there is none."""
+        return next((plugin for plugin in self.plugins if isinstance(plugin, BatchPlugin)), None)
 
     @cached_property
     def checks_room(self) -> bool:

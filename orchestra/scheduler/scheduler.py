@@ -193,10 +193,8 @@ class _Run:
                 self._bind(placed)
             self.records.begin_batch(now)
             batch = self.queue.pop(BATCH, now)
-            for unit in batch:
-                found = self.placer.place(unit, self._clock.monotonic())
-                if found is not None:
-                    self._bind(found)
+            for placed in self.placer.place_all(batch, now):
+                self._bind(placed)
             self.placer.report_faults(now)
             await self._to_bind.room()
             if batch:

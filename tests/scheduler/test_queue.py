@@ -64,6 +64,14 @@ def test_a_refused_pod_rests_until_an_event_that_can_help() -> None:
     assert names(queue.pop(1, 0.0)) == ["a"]
 
 
+def test_a_pod_that_no_plugin_refused_as_there_was_no_node_is_tried_after_any_event() -> None:
+    queue = make_queue()
+    queue.add(info("a"), now=0.0)
+    queue.refuse(pop(queue), (), 0.0)
+    queue.on_event(POD_CAME, now=2.0)
+    assert names(queue.pop(1, 2.0)) == ["a"]
+
+
 def test_an_event_soon_after_the_attempt_waits_for_the_backoff() -> None:
     queue = make_queue()
     refused(queue, "a", now=0.0)
