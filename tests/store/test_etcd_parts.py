@@ -117,7 +117,7 @@ def test_the_beacon_proves_that_nothing_was_for_a_quiet_watch() -> None:
     beacon, watch = Beacon(), _watch(b"quiet", 10)
     assert beacon.follow(watch), "it begins behind the watch"
     assert beacon.next == 11
-    beacon.see((_event(b"busy", 11), _event(b"busy", 12)), 12)
+    beacon.see((_event(b"busy", 11), _event(b"busy", 12)), 11, 12)
     beacon.prove(watch)
     assert watch.complete == 12
 
@@ -125,7 +125,7 @@ def test_the_beacon_proves_that_nothing_was_for_a_quiet_watch() -> None:
 def test_the_beacon_waits_for_an_event_that_is_still_to_come() -> None:
     beacon, watch = Beacon(), _watch(b"a", 10)
     beacon.follow(watch)
-    beacon.see((_event(b"a", 11), _event(b"busy", 12)), 12)
+    beacon.see((_event(b"a", 11), _event(b"busy", 12)), 11, 12)
     beacon.prove(watch)
     assert watch.complete == 10
     watch.receive([_event(b"a", 11)])
@@ -139,7 +139,7 @@ def test_the_beacon_looks_at_filters() -> None:
     puts, deletes = _watch(b"a", 10, deletes=False), _watch(b"a", 10, puts=False)
     beacon.follow(puts)
     beacon.follow(deletes)
-    beacon.see((_event(b"a", 11, version=0),), 11)
+    beacon.see((_event(b"a", 11, version=0),), 11, 11)
     for watch in (puts, deletes):
         beacon.prove(watch)
     assert (puts.complete, deletes.complete) == (11, 10)
@@ -148,12 +148,15 @@ def test_the_beacon_looks_at_filters() -> None:
 def test_the_beacon_goes_back_for_a_watch_of_the_past() -> None:
     beacon, first, past = Beacon(), _watch(b"a", 10), _watch(b"b", 12, start_revision=5)
     beacon.follow(first)
-    beacon.see((_event(b"c", 11), _event(b"c", 12)), 12)
+    beacon.see((_event(b"c", 11), _event(b"c", 12)), 11, 12)
     assert beacon.follow(past)
+    assert beacon.next == 5
+    # What its watch was still told before it went back says nothing of what is before.
+    beacon.see((_event(b"c", 13),), 13, 13)
     assert beacon.next == 5
     beacon.prove(past)
     assert past.complete == 4
-    beacon.see((_event(b"b", 7), _event(b"c", 12)), 12)
+    beacon.see((_event(b"b", 7), _event(b"c", 12)), 5, 12)
     beacon.prove(past)
     assert past.complete == 4, "the event of revision 7 is still to come"
     past.receive([_event(b"b", 7)])
@@ -165,7 +168,7 @@ def test_the_beacon_proves_nothing_of_what_it_lost() -> None:
     beacon, watch = Beacon(), _watch(b"a", 10)
     beacon.follow(watch)
     beacon.lose(20)
-    beacon.see((_event(b"c", 21),), 21)
+    beacon.see((_event(b"c", 21),), 21, 21)
     beacon.prove(watch)
     assert watch.complete == 10
     watch.receive([_event(b"a", 20)])

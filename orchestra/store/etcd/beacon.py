@@ -79,8 +79,13 @@ class Beacon:
             self.next = 0
         return not self._trails
 
-    def see(self, events: tuple[Event, ...], revision: int) -> None:
-        """Take everything that happened up to `revision`."""
+    def see(self, events: tuple[Event, ...], since: int, revision: int) -> None:
+        """Take everything that happened from `since` up to `revision`.
+
+        It is of no use if the beacon was told meanwhile to go further back: what is before would count as seen.
+        """
+        if since > self.next:
+            return
         for trail in self._trails.values():
             for event in events:
                 trail.see(event)

@@ -129,15 +129,21 @@ class Progress:
     async def _shine(self) -> None:
         while True:
             try:
-                async with self._watches.watch_all(self._beacon.next) as watch:
+                since = self._beacon.next
+                async with self._watches.watch_all(since) as watch:
                     async for batch in watch:
-                        self._beacon.see(batch.events, batch.revision)
+                        self._beacon.see(batch.events, since, batch.revision)
+                        since = batch.revision + 1
                         for waiting in self._waiting:
                             self._beacon.prove(waiting)
             except WatchOverflow:
                 log.debug("the beacon goes on where it overflowed", revision=self._beacon.next)
             except Compacted as error:
                 self._beacon.lose(error.compact_revision)
+                for waiting in tuple(self._waiting):
+                    if waiting.complete < error.compact_revision:
+                        # Whether something is still to come for it cannot be found out any more.
+                        waiting.end(Compacted(error.compact_revision))
             except StoreUnavailable as error:
                 log.debug("the beacon waits for a connection", error=str(error))
             except StoreAccessDenied as error:
