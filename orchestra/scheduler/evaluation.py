@@ -272,8 +272,8 @@ class Evaluation:
             if known.raw is None:
                 return
             item.raw, item.even = known.raw, known.even is not None
-            if known.even is not None:
-                item.normalized = np.full(self.table.size, known.even, dtype=np.int64)
+            if known.normalized is not None:
+                item.normalized = known.normalized
                 return
         else:
             item.skipped, item.even = False, False

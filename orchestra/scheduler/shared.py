@@ -38,6 +38,8 @@ class SharedAnswer:
     raw: Ints | None = None
     even: int | None = None
     """The normalised score of all nodes, when it is the same whichever of them are left."""
+    normalized: Ints | None = None
+    """That score, for all rows."""
 
 
 @attrs.frozen(eq=False)
@@ -137,3 +139,4 @@ class SharedAnswers:
             if some.min() == some.max():
                 scores = asking(plugin, "NormalizeScore", plugin.normalize, state, pod, some, rows)
                 found.even = int(checked(plugin, scores, len(rows), normalized=True)[0])
+                found.normalized = np.full(nodes.count, found.even, dtype=np.int64)

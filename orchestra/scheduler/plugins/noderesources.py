@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from orchestra.scheduler.arguments import NodeResourcesBalancedAllocationArgs, NodeResourcesFitArgs
 from orchestra.scheduler.events import Action, ClusterEvent, EventHint, Resource
@@ -89,12 +90,14 @@ class NodeResourcesFit(Plugin):
 
     def filter(self, _state: CycleState, pod: PodInfo, nodes: Nodes) -> Rejections:
         """Refuse nodes where a resource or the number of Pods would be exceeded."""
-        codes = (nodes.pod_count + 1 > nodes.pod_limit).astype(np.int64)
+        codes = (nodes.pod_count >= nodes.pod_limit).astype(np.int64)
         for position, (name, wanted) in enumerate(self._wanted(pod)):
             insufficient, too_small = _bits(position)
             alloc = nodes.allocatable(name)
-            codes |= np.where(wanted > alloc - nodes.requested(name), insufficient, 0)
-            codes |= np.where(wanted > alloc, too_small, 0)
+            lacking = alloc - nodes.requested(name) < wanted
+            if lacking.any():
+                codes |= np.where(lacking, insufficient, 0)
+                codes |= np.where(lacking & (wanted > alloc), too_small, 0)
         return Rejections(codes, _Explain(tuple(name for name, _ in self._wanted(pod))))
 
     def row_filter(self, _state: CycleState, pod: PodInfo) -> Callable[[NodeRow], int]:
@@ -116,15 +119,18 @@ class NodeResourcesFit(Plugin):
     def score(self, _state: CycleState, pod: PodInfo, nodes: Nodes) -> Ints:
         """Rate by the share of each resource that would be taken, weighted, as the strategy says."""
         total = np.zeros(nodes.count, dtype=np.int64)
-        weights = np.zeros(nodes.count, dtype=np.int64)
+        weights: Ints | int = 0
         for name, weight in self.scoring.rated(pod):
             alloc = nodes.allocatable(name)
             requested = nodes.nonzero_requested(name) + _nonzero(pod, name)
-            there = alloc > 0
-            share = self.scoring.of_columns(requested, np.where(there, alloc, 1))
-            counted = there & (share > 0) if self.scoring.only_positive else there
-            total += np.where(counted, share * weight, 0)
-            weights += np.where(counted, weight, 0)
+            share = self.scoring.of_columns(requested, np.maximum(alloc, 1))
+            if self.scoring.only_positive or not alloc.all():
+                counted = (alloc > 0) & (share > 0) if self.scoring.only_positive else alloc > 0
+                total += np.where(counted, share * weight, 0)
+                weights = weights + np.where(counted, weight, 0)
+            else:
+                total += share * weight if weight != 1 else share
+                weights = weights + weight
         divisor = np.maximum(weights, 1)
         return (2 * total + divisor) // (2 * divisor) if self.scoring.only_positive else total // divisor
 
@@ -212,28 +218,15 @@ class NodeResourcesBalancedAllocation(Plugin):
 
     def score(self, _state: CycleState, pod: PodInfo, nodes: Nodes) -> Ints:
         """Rate each node by how much more even, or less, the shares would be with the Pod on it."""
-        names = self._rated(pod)
-        without = self._evenness(nodes, [(name, 0) for name in names])
-        return (_EVEN_BASE + self._evenness(nodes, [(name, pod.requests.get(name)) for name in names]) - without) // 2
-
-    def _evenness(self, nodes: Nodes, asked: list[tuple[str, int]]) -> Ints:
-        shares, there = [], []
-        for name, more in asked:
+        there, with_pod, without = [], [], []
+        for name in self._rated(pod):
             alloc = nodes.allocatable(name)
-            requested = nodes.requested(name) + more
             there.append(alloc > 0)
-            shares.append(np.minimum(requested / np.where(alloc > 0, alloc, 1), 1.0))
-        if len(shares) == 2:
-            # The general formula gives the same up to rounding, and the scores must be equal to the last digit.
-            deviation = np.where(there[0] & there[1], np.abs((shares[0] - shares[1]) / 2), 0.0)
-        else:
-            known = np.array(there)
-            values = np.where(known, np.array(shares), 0.0)
-            number = np.maximum(known.sum(axis=0), 1)
-            variance = np.where(known, (values - values.sum(axis=0) / number) ** 2, 0.0).sum(axis=0) / number
-            apart = values.max(axis=0) - np.where(known, values, 1.0).min(axis=0)
-            deviation = np.where(number > 2, np.sqrt(variance), np.where(number == 2, apart / 2, 0.0))
-        return ((1 - deviation) * MAX_SCORE).astype(np.int64)
+            whole = np.maximum(alloc, 1).astype(np.float64)
+            taken = nodes.requested(name).astype(np.float64)
+            without.append(np.minimum(taken / whole, 1.0))
+            with_pod.append(np.minimum((taken + pod.requests.get(name)) / whole, 1.0))
+        return (_EVEN_BASE + _evenness_of_columns(with_pod, there) - _evenness_of_columns(without, there)) >> 1
 
     def row_score(self, _state: CycleState, pod: PodInfo) -> Callable[[NodeRow], int]:
         """Do what `score` does, row by row."""
@@ -266,3 +259,21 @@ def _evenness_of(shares: list[float]) -> int:
         return int((1 - abs((shares[0] - shares[1]) / 2)) * MAX_SCORE)
     mean = sum(shares) / len(shares)
     return int((1 - math.sqrt(sum((share - mean) ** 2 for share in shares) / len(shares))) * MAX_SCORE)
+
+
+def _evenness_of_columns(shares: list[NDArray[np.float64]], there: list[Bools]) -> Ints:
+    """Do what `_evenness_of` does, for columns; `there` says which nodes have each resource at all."""
+    if len(shares) == 2:
+        # The general formula gives the same up to rounding, and the scores must be equal to the last digit.
+        deviation = np.abs((shares[0] - shares[1]) / 2)
+        both = there[0] & there[1]
+        if not both.all():
+            deviation = np.where(both, deviation, 0.0)
+    else:
+        known = np.array(there)
+        values = np.where(known, np.array(shares), 0.0)
+        number = np.maximum(known.sum(axis=0), 1)
+        variance = np.where(known, (values - values.sum(axis=0) / number) ** 2, 0.0).sum(axis=0) / number
+        apart = values.max(axis=0) - np.where(known, values, 1.0).min(axis=0)
+        deviation = np.where(number > 2, np.sqrt(variance), np.where(number == 2, apart / 2, 0.0))
+    return ((1 - deviation) * MAX_SCORE).astype(np.int64)
