@@ -21,6 +21,7 @@ from orchestra.store.sqlite_schema import (
     change_rows,
     compact_statement,
     discard_statements,
+    newest_id,
 )
 from orchestra.store.waiting import WorkThread
 
@@ -123,7 +124,7 @@ class SQLiteLog:
         # Rows that are deleted lie close together, many to a page.
         self._write(discard_statements(dead), sum(len(kv.key) + len(kv.value) for kv in dead))
 
-    def _write(self, statements: Sequence[Statement], size: int, newest_id: int = 0) -> None:
+    def _write(self, statements: Sequence[Statement], size: int, newest: int = 0) -> None:
         """Run statements in one transaction that writes about `size` bytes.
 
         Raises `CommitFailed` or `AmbiguousCommit`.
@@ -144,7 +145,7 @@ class SQLiteLog:
                 connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._failed(connection, error) from error
-        self._file.newest_id = max(self._file.newest_id, newest_id)
+        self._file.newest_id = max(self._file.newest_id, newest)
 
     def _failed(self, connection: sqlite3.Connection, error: sqlite3.Error) -> StoreError:
         """Bring the file back to before the transaction, and return the error to raise."""
@@ -154,7 +155,7 @@ class SQLiteLog:
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            newest = connection.execute("SELECT max(id) FROM changes").fetchone()[0] or 0
+            newest = newest_id(connection)
         except sqlite3.Error as second:
             return AmbiguousCommit(f"{message}; then {second}")
         if newest > self._file.newest_id:
@@ -172,9 +173,11 @@ class SQLiteLog:
         if error is None:
             self._wal_bytes = 0
             self._checkpoint_bytes = CHECKPOINT_BYTES
-        else:
-            self._checkpoint_bytes = self._wal_bytes + CHECKPOINT_BYTES
+            return
+        if self._checkpoint_bytes == CHECKPOINT_BYTES:
+            # Said once, not again with every try.
             log.warning("write-ahead log could not be emptied", path=str(self.path), error=str(error))
+        self._checkpoint_bytes = self._wal_bytes + CHECKPOINT_BYTES
 
     def _connection(self) -> sqlite3.Connection:
         if self._file.connection is None:

@@ -13,6 +13,7 @@ import signal
 import sqlite3
 import sys
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -98,6 +99,8 @@ def kill(victim: Callable[[], Awaitable[None]], seconds: float, *, once_it_spoke
             os.dup2(sending, 1)
             os.close(receiving)
             anyio.run(victim)
+        except BaseException:  # noqa: BLE001 - the fork ends here, whatever it was
+            traceback.print_exc()
         finally:
             os._exit(1)
     os.close(sending)
