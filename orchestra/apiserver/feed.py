@@ -17,11 +17,14 @@ from orchestra.apiserver.keys import RANGES, ROOT, kind_prefix, object_key, spli
 from orchestra.apiserver.record import Record
 from orchestra.apiserver.store_errors import translated
 from orchestra.apiserver.watching import CacheWatch
-from orchestra.errors import Compacted, Timeout, WatchOverflow
+from orchestra.errors import Compacted, StoreUnavailable, Timeout, WatchOverflow
 from orchestra.store import Event, KeyValue, Range, Store, Watch, WatchBatch, WatchRequest, prefix_end
 
 READ_WAIT_SECONDS: Final = 3.0
 """How long a read waits for the caches to reach the revision it needs, before it ends with `Timeout`."""
+
+STORE_RETRY_SECONDS: Final = 1.0
+"""How much later the store is watched again when it could not be reached; it has tried for a while itself."""
 
 log = get_logger("apiserver")
 
@@ -57,9 +60,13 @@ class Feed:
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Follow the store until cancelled. A lost place in its history costs every watcher a new list."""
+        lost = False
         while True:
-            request = WatchRequest(ROOT, prefix_end(ROOT), start_revision=self.revision + 1)
             try:
+                if lost:
+                    await self._load_again()
+                    lost = False
+                request = WatchRequest(ROOT, prefix_end(ROOT), start_revision=self.revision + 1)
                 async with self._store.watch(request) as self._watch:
                     task_status.started()
                     task_status = anyio.TASK_STATUS_IGNORED
@@ -71,13 +78,20 @@ class Feed:
                 log.warning("store watch overflowed, resuming", revision=self.revision)
             except Compacted:
                 log.warning("store watch lost its place, reading everything again", revision=self.revision)
-                await self.load()
-                # Not before: one that was opened in the meantime has lost the same events.
-                for watch in tuple(self._watches):
-                    watch.fail(refusals.too_slow())
-                self._wake_waiting()
+                lost = True
+            except StoreUnavailable as error:
+                log.warning("store cannot be reached, trying again", revision=self.revision, error=str(error))
+                await anyio.sleep(STORE_RETRY_SECONDS)
             finally:
                 self._watch = None
+
+    async def _load_again(self) -> None:
+        """Read everything again, for events were lost."""
+        await self.load()
+        # Not before: one that was opened in the meantime has lost the same events.
+        for watch in tuple(self._watches):
+            watch.fail(refusals.too_slow())
+        self._wake_waiting()
 
     def cache(self, info: ResourceInfo) -> KindCache:
         """Return the cache of a kind, also of one that was registered after the server started."""

@@ -13,8 +13,10 @@ from orchestra._log import get_logger
 from orchestra.apiserver.companions import Plan
 from orchestra.apiserver.core import Core
 from orchestra.apiserver.interface import Document
+from orchestra.apiserver.keys import ROOT
 from orchestra.apiserver.store_errors import translated
-from orchestra.errors import CommitFailed, Compacted
+from orchestra.errors import AmbiguousCommit, CommitFailed, Compacted, StoreUnavailable
+from orchestra.store import Range
 
 BOOKMARK_SECONDS: Final = 60.0
 """How often a watcher that asked for bookmarks is told its revision, if that has moved."""
@@ -34,22 +36,24 @@ class Compactor:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        target = (await self._core.store.status()).revision
-        done = 0
+        target = done = 0
         while True:
+            try:
+                if target > done:
+                    await self._compact(target)
+                    done = target
+                target = (await self._core.store.range(Range(ROOT))).revision
+            except (CommitFailed, AmbiguousCommit, StoreUnavailable) as error:
+                # A full disk refuses this as every write, and a cluster can be away; the next try will do.
+                log.warning("not compacted", revision=target, error=str(error))
             await anyio.sleep(self._interval_seconds)
-            if target > done:
-                try:
-                    await self._core.store.compact(target)
-                    log.info("compacted", revision=target)
-                except Compacted:
-                    log.debug("compacted by somebody else", revision=target)
-                except CommitFailed as error:
-                    # A full disk refuses this as every write; nothing has happened, and the next try will do.
-                    log.warning("not compacted", revision=target, error=str(error))
-                    continue
-                done = target
-            target = (await self._core.store.status()).revision
+
+    async def _compact(self, revision: int) -> None:
+        try:
+            await self._core.store.compact(revision)
+            log.info("compacted", revision=revision)
+        except Compacted:
+            log.debug("compacted by somebody else", revision=revision)
 
 
 class Bookmarks:
