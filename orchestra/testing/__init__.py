@@ -6,6 +6,7 @@ Only tests, and the command line, import it.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from orchestra._lazy import lazy_exports
@@ -70,3 +71,19 @@ __all__ = [
     "run_virtual",
 ]
 __getattr__ = lazy_exports(__name__, _EXPORTS)
+
+_CHECKS = (
+    "runtime_conformance",
+    "store_conformance",
+    "store_history_conformance",
+    "store_key_conformance",
+    "store_lease_conformance",
+    "store_long_watch_conformance",
+    "store_txn_conformance",
+    "store_upkeep_conformance",
+    "store_watch_conformance",
+)
+
+if (_pytest := sys.modules.get("pytest")) is not None:
+    # A check that fails then shows the values it compared, as a test of one's own does.
+    _pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in _CHECKS))

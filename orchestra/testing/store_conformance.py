@@ -23,6 +23,7 @@ import pytest
 from orchestra.testing.store_history_conformance import HISTORY_CHECKS
 from orchestra.testing.store_key_conformance import KEY_CHECKS, StoreFactory
 from orchestra.testing.store_lease_conformance import LEASE_CHECKS
+from orchestra.testing.store_long_watch_conformance import LONG_WATCH_CHECKS
 from orchestra.testing.store_txn_conformance import TXN_CHECKS
 from orchestra.testing.store_upkeep_conformance import UPKEEP_CHECKS
 from orchestra.testing.store_watch_conformance import WATCH_CHECKS
@@ -37,6 +38,7 @@ STORE_CHECKS: Final[tuple[Check, ...]] = (
     *LEASE_CHECKS,
     *UPKEEP_CHECKS,
     *WATCH_CHECKS,
+    *LONG_WATCH_CHECKS,
     *HISTORY_CHECKS,
 )
 
