@@ -26,10 +26,12 @@ COMMANDS: Final = {
     "rollout": ("rollout", "Manage the rollout of a Deployment"),
     "logs": ("logs", "Print the logs of a container"),
     "events": ("events", "List Events"),
+    "why": ("why", "Explain why a Pod is where it is, or nowhere"),
     "wait": ("wait", "Wait for a condition of one or many resources"),
     "label": ("label", "Change the labels of resources"),
     "annotate": ("label", "Change the annotations of resources"),
     "api-resources": ("discovery", "Print the kinds that the server serves"),
+    "simulate": ("simulate", "Try out what the scheduler would do"),
     "store": ("store", "Back up, restore and look after a store, or serve one"),
     "version": ("discovery", "Print the versions of client and server"),
 }

@@ -16,8 +16,12 @@ from orchestra._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from orchestra.api.builders import node, pod
+    from orchestra.scheduler.advice import AdvisingPlugin
+    from orchestra.scheduler.choosing import choose_profiles
+    from orchestra.scheduler.clusterstate import ClusterState, Difference, Drained, difference
     from orchestra.scheduler.diagnosis import Diagnosis
     from orchestra.scheduler.events import Action, ClusterEvent, EventHint, Resource
+    from orchestra.scheduler.figures import Figures, figures_of
     from orchestra.scheduler.harness import Harness, Scheduled
     from orchestra.scheduler.interface import (
         CycleState,
@@ -35,21 +39,29 @@ if TYPE_CHECKING:
     from orchestra.scheduler.podinfo import DEFAULT_SCHEDULER, PodInfo
     from orchestra.scheduler.profile import DEFAULT_PLUGINS, Profile
     from orchestra.scheduler.scheduler import Scheduler
+    from orchestra.scheduler.simulating import Plan
+    from orchestra.scheduler.stateload import load_state
     from orchestra.scheduler.view import Nodes
 
 _EXPORTS = {
     "Action": ".events",
+    "AdvisingPlugin": ".advice",
     "ClusterEvent": ".events",
+    "ClusterState": ".clusterstate",
     "CycleState": ".interface",
     "DEFAULT_PLUGINS": ".profile",
     "DEFAULT_SCHEDULER": ".podinfo",
     "Diagnosis": ".diagnosis",
+    "Difference": ".clusterstate",
+    "Drained": ".clusterstate",
     "EventHint": ".events",
+    "Figures": ".figures",
     "Harness": ".harness",
     "NodeRow": ".noderow",
     "NodeTable": ".nodetable",
     "Nodes": ".view",
     "OnlyNodes": ".interface",
+    "Plan": ".simulating",
     "Plugin": ".interface",
     "PodInfo": ".podinfo",
     "Profile": ".profile",
@@ -60,6 +72,10 @@ _EXPORTS = {
     "Scheduler": ".scheduler",
     "Status": ".interface",
     "Verdict": ".interface",
+    "choose_profiles": ".choosing",
+    "difference": ".clusterstate",
+    "figures_of": ".figures",
+    "load_state": ".stateload",
     "node": "orchestra.api.builders",
     "per_node": ".interface",
     "pod": "orchestra.api.builders",
@@ -68,17 +84,23 @@ _EXPORTS = {
 
 __all__ = [
     "Action",
+    "AdvisingPlugin",
     "ClusterEvent",
+    "ClusterState",
     "CycleState",
     "DEFAULT_PLUGINS",
     "DEFAULT_SCHEDULER",
     "Diagnosis",
+    "Difference",
+    "Drained",
     "EventHint",
+    "Figures",
     "Harness",
     "NodeRow",
     "NodeTable",
     "Nodes",
     "OnlyNodes",
+    "Plan",
     "Plugin",
     "PodInfo",
     "Profile",
@@ -89,6 +111,10 @@ __all__ = [
     "Scheduler",
     "Status",
     "Verdict",
+    "choose_profiles",
+    "difference",
+    "figures_of",
+    "load_state",
     "node",
     "per_node",
     "pod",

@@ -17,35 +17,37 @@ event helps whom, is seen with `submit` and `advance`: time passes only when the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+import numpy as np
 
 from orchestra.api.codec import decode
 from orchestra.api.core.cluster import Namespace
 from orchestra.api.core.node import Node
 from orchestra.api.core.pod import Pod
 from orchestra.api.core.service import Service
+from orchestra.api.diagnosis import PLACED
+from orchestra.api.object import Object
+from orchestra.api.policy import PodDisruptionBudget
 from orchestra.api.rules.conditions import is_terminal
 from orchestra.clock import SystemClock
-from orchestra.controller.interface import Change
-from orchestra.errors import PluginError
 from orchestra.scheduler.advice import advise
-from orchestra.scheduler.budgets import DisruptionBudget
-from orchestra.scheduler.cycle import Cycle, Failed, Placed
+from orchestra.scheduler.cycle import Chance, Failed, Placed
 from orchestra.scheduler.diagnosis import Diagnosis
-from orchestra.scheduler.feed import Feed
-from orchestra.scheduler.nodetable import NodeTable
+from orchestra.scheduler.offline import OfflineScheduler, OneForAll, Tried
 from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.profile import Profile
-from orchestra.scheduler.queue import SchedulingQueue
-from orchestra.scheduler.queued import QueuedPod
+
+if TYPE_CHECKING:
+    from orchestra.scheduler.evaluation import Evaluation
 
 Document = Mapping[str, Any]
 
 
-POOLS: Final = ("active", "backoff", "unschedulable", "gated")
-"""Where a submitted Pod can wait."""
+_NO_ROWS: Final = np.zeros(0, dtype=np.int64)
+NOTHING: Final = Diagnosis((), np.zeros(0, dtype=np.bool_), (), _NO_ROWS, _NO_ROWS)
+"""The diagnosis of an attempt that did not come to looking at nodes."""
 
 
 @attrs.frozen(eq=False)
@@ -53,7 +55,8 @@ class Scheduled:
     """What became of one Pod: `node` is empty when it fits nowhere.
 
     With `victims`, the names of Pods that were evicted for it, `node` is where that made room. `at_seconds` is the time
-    of the harness at which the Pod was tried, and `attempt` counts its tries.
+    of the harness at which the Pod was tried, `attempt` counts its tries, and `outcome` says what a try of `advance`
+    came to, in a word of `orchestra.api.diagnosis`.
     """
 
     node: str
@@ -62,29 +65,29 @@ class Scheduled:
     pod: str = ""
     at_seconds: float = 0.0
     attempt: int = 1
+    outcome: str = ""
+    told: str = ""
 
     @property
     def message(self) -> str:
         """The text of the Pod's condition; empty when it was placed."""
-        return "" if self.node else self.diagnosis.message
+        return self.told or ("" if self.node else self.diagnosis.message)
 
     def why(self, node: str) -> str:
         """Say why a node was refused, or how it scored."""
         return self.diagnosis.why(node)
 
 
-class _Whatever(dict[str, Profile]):
-    """Gives every Pod the same profile, whichever scheduler it asks for."""
+class _Watching(OfflineScheduler):
+    """Keeps what the plugins said of each choice."""
 
-    def __init__(self, profile: Profile) -> None:
-        super().__init__({profile.name: profile})
-        self._profile = profile
+    def __init__(self, profile: Profile, random: Chance) -> None:
+        self.choices: dict[str, Diagnosis] = {}
+        super().__init__(OneForAll(profile), random, strict=True)
 
-    def __missing__(self, _name: str) -> Profile:
-        return self._profile
-
-    def __contains__(self, _name: object) -> bool:
-        return True
+    def witness(self, pod: PodInfo, evaluation: Evaluation, _row: int, _ties: int) -> None:
+        """Keep the diagnosis as it was before the Pod was counted."""
+        self.choices[pod.uid] = evaluation.diagnosis()
 
 
 class Harness:
@@ -101,17 +104,18 @@ class Harness:
         seed: int = 0,
     ) -> None:
         self.profile = profile or Profile()
-        self.table = NodeTable()
-        self.now_seconds = 0.0
-        self._cycle = Cycle(self.profile, self.table, SystemClock(seed).random)
-        profiles = _Whatever(self.profile)
-        self._queue = SchedulingQueue(profiles, self.table)
-        feed = Feed(self.table, self._queue, profiles, lambda: self.now_seconds, lambda: None)
-        self._take_in = dict(feed.handlers())
+        self._scheduler = _Watching(self.profile, SystemClock(seed).random)
+        self._cycle = self._scheduler.cycles[self.profile.name]
+        self.table = self._scheduler.table
         for item in (*namespaces, *services, *nodes):
-            self._changed(None, item)
+            self._scheduler.change(None, item)
         for pod in pods:
             self.add_pod(pod)
+
+    @property
+    def now_seconds(self) -> float:
+        """The time of the harness: it starts at 0 and moves with `advance`."""
+        return self._scheduler.now_seconds
 
     @classmethod
     def from_documents(
@@ -134,35 +138,42 @@ class Harness:
             profile=profile,
             seed=seed,
         )
-        made.table.disruption_budgets = tuple(DisruptionBudget.from_document(d) for d in poddisruptionbudgets)
+        made.add(*(decode(d, PodDisruptionBudget) for d in poddisruptionbudgets))
         return made
 
     # -- the cluster changes
 
-    def _changed(self, old: Any, new: Any) -> None:
-        self._take_in[type(new if new is not None else old)]((Change(old, new),))
+    def add(self, *objects: Object) -> None:
+        """Add objects of other kinds that decide about Pods: PodGroup, PodDisruptionBudget, ReplicaSet and the like."""
+        for obj in objects:
+            if isinstance(obj, Node):
+                self.add_node(obj)
+            elif isinstance(obj, Pod):
+                self.add_pod(obj)
+            else:
+                self._scheduler.change(None, obj)
 
     def add_node(self, item: Node) -> None:
         """Add a node, or change one."""
         row = self.table.by_name.get(item.metadata.name)
-        self._changed(None if row is None else row.node, item)
+        self._scheduler.change(None if row is None else row.node, item)
 
     def remove_node(self, name: str) -> None:
         """Take a node away; its Pods stay until they are removed too. Harmless when there is none."""
         row = self.table.by_name.get(name)
         if row is not None and row.node is not None:
-            self._changed(row.node, None)
+            self._scheduler.change(row.node, None)
 
     def add_pod(self, pod: Pod) -> None:
         """Add a Pod that runs, or change one; one without a node, or that has ended, takes no room."""
         pod = _identified(pod)
         if pod.spec.node_name and not is_terminal(pod):
             known = self.table.placed.get(PodInfo(pod).uid)
-            self._changed(None if known is None else known[0].pod, pod)
+            self._scheduler.change(None if known is None else known[0].pod, pod)
 
     def remove_pod(self, pod: Pod) -> None:
         """Take a Pod away, running or submitted; harmless when there is none."""
-        self._changed(_identified(pod), None)
+        self._scheduler.change(_identified(pod), None)
 
     # -- a Pod is tried at once
 
@@ -176,21 +187,19 @@ class Harness:
         return self._try(_info(pod), 1)
 
     def _try(self, info: PodInfo, attempt: int) -> Scheduled:
-        before = self._cycle.evaluate(info).diagnosis()
         outcome = self._cycle.schedule(info)
         name, now = info.pod.metadata.name, self.now_seconds
         if isinstance(outcome, Failed):
             raise outcome.error
         if isinstance(outcome, Placed):
-            return Scheduled(outcome.node, (), before, name, now, attempt)
+            return Scheduled(outcome.node, (), self._scheduler.choices.pop(info.uid), name, now, attempt)
         found = outcome.post_filter
         diagnosis = self._advised(outcome.diagnosis, info)
         for victim in found.victims:
-            self._changed(victim.pod, None)
+            self._scheduler.change(victim.pod, None)
         if found.node:
             self.table.assume(info, found.node)
-        names = tuple(victim.pod.metadata.name for victim in found.victims)
-        return Scheduled(found.node, names, diagnosis, name, now, attempt)
+        return Scheduled(found.node, _names(found.victims), diagnosis, name, now, attempt)
 
     def _advised(self, diagnosis: Diagnosis, info: PodInfo) -> Diagnosis:
         if len(diagnosis.feasible_rows):
@@ -201,41 +210,56 @@ class Harness:
 
     def submit(self, *pods: Pod | Document) -> None:
         """Let Pods wait for a node, as new Pods at a server do; a Pod that waits already is changed."""
+        waiting = {pod.info.uid: pod.info.pod for pod in self._scheduler.queue.pods()}
         for pod in pods:
-            self._queue.add(_info(pod), self.now_seconds)
+            info = _info(pod)
+            self._scheduler.change(waiting.get(info.uid), info.pod)
 
     def advance(self, seconds: float) -> list[Scheduled]:
-        """Let time pass, trying each submitted Pod when its time comes; return the tries in their order.
+        """Let time pass, trying each submitted Pod when its time comes; return the tries since the last call.
 
-        Zero seconds try what can be tried now. Raises PluginError.
+        Zero seconds try what can be tried now. A Pod that others are evicted for is told of with that node and its
+        victims, and again when it is placed. Reserve and Permit are asked too. Raises PluginError.
         """
-        end = self.now_seconds + seconds
-        results: list[Scheduled] = []
-        while True:
-            self._queue.flush(self.now_seconds)
-            while batch := self._queue.pop(1, self.now_seconds):
-                results += [self._attempt(pod) for unit in batch for pod in unit]
-            due = self._queue.next_time()
-            if due is None or due > end:
-                self.now_seconds = end
-                return results
-            self.now_seconds = max(self.now_seconds, due)
+        self._scheduler.run(self.now_seconds + seconds)
+        tries, self._scheduler.tried = self._scheduler.tried, []
+        return [self._scheduled(tried) for tried in tries]
 
-    def _attempt(self, pod: QueuedPod) -> Scheduled:
-        try:
-            result = self._try(pod.info, pod.attempts)
-        except PluginError:
-            self._queue.retry(pod, self.now_seconds)
-            raise
-        if result.node:
-            self._queue.done(pod)
-        else:
-            self._queue.refuse(pod, result.diagnosis.plugins, self.now_seconds)
-        return result
+    def _scheduled(self, tried: Tried) -> Scheduled:
+        placed = tried.outcome == PLACED
+        diagnosis = tried.diagnosis
+        if diagnosis is None:
+            diagnosis = (self._scheduler.choices.pop if placed else self._scheduler.choices.get)(tried.pod.uid, NOTHING)
+        return Scheduled(
+            node=tried.node or tried.found.node,
+            victims=_names(tried.found.victims),
+            diagnosis=diagnosis,
+            pod=tried.pod.pod.metadata.name,
+            at_seconds=tried.at_seconds,
+            attempt=tried.attempt,
+            outcome=tried.outcome,
+            told=tried.message,
+        )
 
     def waiting(self) -> dict[str, str]:
-        """Return by name the Pods that wait, each with its pool: one of `POOLS`."""
-        return {pod.info.pod.metadata.name: POOLS[pod.pool] for pod in self._queue.pods() if pod.pool < len(POOLS)}
+        """Return by name the Pods that wait, each with its pool as `queue` names it; in_flight: kept by Permit."""
+        return {pod.info.pod.metadata.name: pod.pool_name for pod in self._scheduler.queue.pods()}
+
+    def approve(self, pod: str, plugin: str = "") -> bool:
+        """Let a Pod that waits for permission go, as `Scheduler.approve` does; it is bound when time passes."""
+        return any(self._scheduler.placer.permits.approve(uid, plugin) for uid in self._uids_of(pod))
+
+    def deny(self, pod: str, plugin: str, message: str = "denied") -> bool:
+        """Refuse a Pod that waits for permission on behalf of a plugin, as `Scheduler.deny` does."""
+        deny = self._scheduler.placer.deny
+        return any(deny(uid, plugin, message, self.now_seconds) for uid in self._uids_of(pod))
+
+    def _uids_of(self, name: str) -> list[str]:
+        return [pod.info.uid for pod in self._scheduler.queue.pods() if pod.info.pod.metadata.name == name]
+
+
+def _names(pods: Iterable[PodInfo]) -> tuple[str, ...]:
+    return tuple(pod.pod.metadata.name for pod in pods)
 
 
 def _info(pod: Pod | Document) -> PodInfo:

@@ -7,8 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from orchestra.api.builders import service
+from orchestra.api.builders import meta, service
 from orchestra.api.core.pod import PodResourceClaim
+from orchestra.api.meta import LabelSelector
+from orchestra.api.policy import PodDisruptionBudget, PodDisruptionBudgetSpec
 from orchestra.errors import ConfigurationError, PluginError
 from orchestra.scheduler import (
     Harness,
@@ -192,3 +194,29 @@ def test_a_pod_with_resource_claims_is_refused() -> None:
     claims = (PodResourceClaim(name="gpu", resource_claim_name="gpu"),)
     result = Harness(nodes=[node("a")]).schedule(pod("p", resource_claims=claims))
     assert result.message.startswith("0/1 nodes are available: cannot allocate all claims.")
+
+
+def test_every_score_is_there_raw_normalised_and_weighted() -> None:
+    found = Harness(nodes=[node("a", cpu=4), node("b", cpu=8)]).evaluate(pod("p", cpu=2, memory="1Gi"))
+    assert set(found.details) == {"a", "b"}
+    for name, scores in found.details.items():
+        assert {plugin: score.weighted for plugin, score in scores.items()} == found.scores[name]
+        assert all(score.weighted == score.normalized * score.weight for score in scores.values())
+    assert found.details["a"]["TaintToleration"].raw == 0
+    assert found.details["a"]["TaintToleration"].weighted == 300
+
+
+def test_asking_about_a_node_that_is_not_there_is_an_error() -> None:
+    found = Harness(nodes=[node("a")]).evaluate(pod("p"))
+    with pytest.raises(KeyError, match="there was no node 'b'"):
+        found.why("b")
+
+
+def test_objects_of_every_kind_that_decides_can_be_added() -> None:
+    h = Harness(nodes=[node("a", cpu=1)])
+    budget = PodDisruptionBudget(
+        metadata=meta("web"), spec=PodDisruptionBudgetSpec(selector=LabelSelector(match_labels={"app": "web"}))
+    )
+    h.add(budget, node("b", cpu=1), pod("default/old", node="b", cpu=1))
+    assert len(h.table.disruption_budgets) == 1
+    assert h.schedule(pod("p", cpu=1)).node == "a"
