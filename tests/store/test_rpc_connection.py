@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hpack import Encoder
+from hpack import Decoder, Encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -332,3 +332,15 @@ def test_no_frames_make_it_fail_but_in_order(frames: list[tuple[int, int, int, b
             break
     open_streams = [stream for stream in wire.calls.begun if stream.is_open]
     assert open_streams == list(wire.connection.streams.values())
+
+
+def test_a_client_that_changes_its_table_is_told_that_none_of_it_is_used() -> None:
+    wire = Wire()
+    decoder = Decoder()
+    decoder.max_allowed_table_size = 0
+    wire.send(setting(1, 0), request(1), request(3))
+    for stream in wire.calls.begun:
+        wire.connection.answer(stream, b"answer")
+    blocks = [sent.payload for sent in wire.read() if sent.kind is Kind.HEADERS]
+    assert [decoder.decode(block)[-1][0] for block in blocks] == ["content-type", "grpc-status"] * 2
+    assert [block[:1] == b"\x20" for block in blocks] == [True, False, False, False]

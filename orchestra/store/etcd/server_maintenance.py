@@ -26,6 +26,9 @@ SNAPSHOT_CHUNK_BYTES: Final = 128 * 1024
 MAX_SNAPSHOTS: Final = 2
 """Snapshots that are made and read at a time; further ones wait."""
 
+SNAPSHOT_PATIENCE_SECONDS: Final = 60.0
+"""How long a client may take for one piece of a snapshot, before another one gets its turn."""
+
 
 class MaintenanceService:
     """How the store is, and its upkeep."""
@@ -120,12 +123,16 @@ class MaintenanceService:
     async def _send(self, call: StreamCall, path: Path) -> None:
         async with await anyio.open_file(path, "rb") as file:
             remaining = (await anyio.Path(path).stat()).st_size
+            header = await self._header()
             while blob := await file.read(SNAPSHOT_CHUNK_BYTES):
                 remaining -= len(blob)
                 answer = rpc_pb2.SnapshotResponse(
-                    header=await self._header(), remaining_bytes=remaining, blob=blob, version=ETCD_VERSION
+                    header=header, remaining_bytes=remaining, blob=blob, version=ETCD_VERSION
                 )
-                await call.send(answer.SerializeToString())
+                with anyio.move_on_after(SNAPSHOT_PATIENCE_SECONDS) as patience:
+                    await call.send(answer.SerializeToString())
+                if patience.cancelled_caught:
+                    raise refusal(answers.TIMEOUT)
 
 
 def _number(digest: str) -> int:

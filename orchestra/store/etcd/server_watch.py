@@ -205,13 +205,15 @@ class WatchStream:
             await self._send(reached, PROGRESS_ID, rpc_pb2.WatchResponse())
 
 
-def _expected(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the error that ended a stream and that its client is to hear of; else all of what went wrong."""
-    expected, others = group.split((StoreError, Refusal))
-    error: BaseException | None = expected
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return group if others is not None or error is None else error
+def _expected(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """Return the error that ended a stream and that its client is to hear of; None if there was something else."""
+    error, others = group.split((StoreError, Refusal))
+    if others is not None:
+        return None
+    found: BaseException | None = error
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
 
 
 class WatchService:
@@ -230,7 +232,10 @@ class WatchService:
             try:
                 await WatchStream(self._store, self._identity, self._encoder, call).run()
             except BaseExceptionGroup as group:
+                error = _expected(group)
+                if error is None:
+                    raise
                 with translated():
-                    raise _expected(group) from group
+                    raise error from group
 
         return Methods({}, {"/etcdserverpb.Watch/Watch": watch})

@@ -3,8 +3,9 @@
 What comes in: for each method a function of the request's bytes, or one that works on a stream of messages. What goes
 out: a listening server. It knows no messages and no store. Imported by the server half of `orchestra.store.etcd` alone.
 
-It exists because it was measured: with the same empty method and the same load (100 connections, one call in progress
-on each) grpcio's asyncio server answered 5,500 calls a second, its threaded server 4,700, and this one 55,000.
+It exists because it was measured. An empty call on each of 100 connections takes 400 us of processor time in grpcio's
+asyncio server and 220 us with the `h2` library, but 30 us here; a durable put takes 90 us in all. Header compression,
+which is the intricate part of HTTP/2, is a library's.
 
 - `interface.py`: what a server is made of;
 - `frames.py`, `headers.py`, `streams.py`, `sending.py`, `connection.py`: HTTP/2 (RFC 9113) as a pure state machine;

@@ -281,6 +281,8 @@ class Connection:
                 if not MAX_FRAME_BYTES <= value < 1 << 24:
                     raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "frames of a size that cannot be")
                 self.sender.max_frame_bytes = value
+            elif name == Setting.HEADER_TABLE_SIZE:
+                self.sender.give_up_table()
         self.sender.control(frames.SETTINGS_ACK)
 
     def _ping(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -342,7 +344,7 @@ class Connection:
 
     def send(self, stream: Stream, message: bytes) -> None:
         """Send a message of a stream of them."""
-        if stream.is_open:
+        if stream.is_open and stream.trailers is None:
             self.sender.queue(stream, message)
 
     def refuse(self, stream: Stream, refusal: Refusal) -> None:

@@ -152,6 +152,9 @@ class OpenCall:
                 while stream.outbox_bytes >= self._driver.host.limits.send_buffer_bytes:
                     self._drained = anyio.Event()
                     await self._drained.wait()
+        if not stream.is_open:
+            # Let the cancellation come that is on its way.
+            await checkpoint()
         self._driver.connection.send(stream, message)
         self._driver.flush_soon()
 

@@ -18,8 +18,9 @@ from orchestra.store.etcd.rpc.interface import CODES, Request
 MAX_HEADER_BYTES: Final = 16_384
 """The headers of one call, compressed and not."""
 
-MAX_KNOWN_BLOCKS: Final = 64
-"""Header blocks whose meaning a connection keeps in mind."""
+MAX_KNOWN_BLOCKS: Final = 32
+MAX_KNOWN_BYTES: Final = 512
+"""Header blocks whose meaning a connection keeps in mind, and how large one may be."""
 
 MAX_STATUS_BYTES: Final = 4_096
 """Of the text that an error is told with."""
@@ -53,7 +54,7 @@ class HeadDecoder:
             if len(self._requests) >= MAX_KNOWN_BLOCKS:
                 self._requests.clear()
             self._requests[fields] = request
-        if not changed and len(self._known) < MAX_KNOWN_BLOCKS:
+        if not changed and len(block) <= MAX_KNOWN_BYTES and len(self._known) < MAX_KNOWN_BLOCKS:
             self._known[block] = request
         return request
 

@@ -98,7 +98,10 @@ class StreamCall(Protocol):
 
 
 Unary: TypeAlias = Callable[[bytes, Request], Awaitable[bytes]]
-"""A method with one request and one answer. It runs to its end whatever becomes of the client."""
+"""A method with one request and one answer. It runs to its end whatever becomes of the client.
+
+Deadlines (`grpc-timeout`) are kept by the clients: one that has waited long enough resets the call.
+"""
 
 Streaming: TypeAlias = Callable[[StreamCall], Awaitable[None]]
 """A method with streams of messages. It is cancelled when the client resets the call or is gone."""

@@ -37,6 +37,8 @@ class Sender:
         """Whether the socket takes no more for now."""
         self.waiting_bytes = 0
         """Bytes of answers that have not gone out."""
+        self._prefix = b""
+        """What the next header block has to begin with."""
         self._ready: list[bytes] = []
         """Frames in the order in which they go."""
         self._waiting: dict[Stream, None] = {}
@@ -49,7 +51,8 @@ class Sender:
     def answer(self, stream: Stream, message: bytes) -> bool:
         """Send the whole answer of a call with one; return whether it has gone out, and the call with it."""
         size = len(message) + MESSAGE_HEAD_BYTES
-        if size <= self.window and size <= stream.send_window and size <= self.max_frame_bytes and not self.paused:
+        room = min(self.window, stream.send_window, self.max_frame_bytes)
+        if size <= room and not self.paused and not self._prefix:
             self.window -= size
             stream_id = UINT32.pack(stream.id)
             self._ready.append(
@@ -143,13 +146,22 @@ class Sender:
         return size
 
     def _send_head(self, stream: Stream) -> None:
-        self._ready.append(frame_head(len(ANSWER_HEAD), Kind.HEADERS, Flag.END_HEADERS, stream.id) + ANSWER_HEAD)
+        block = self._prefixed(ANSWER_HEAD)
+        self._ready.append(frame_head(len(block), Kind.HEADERS, Flag.END_HEADERS, stream.id) + block)
         stream.head_sent = True
+
+    def _prefixed(self, block: bytes) -> bytes:
+        prefix, self._prefix = self._prefix, b""
+        return prefix + block
+
+    def give_up_table(self) -> None:
+        """Take another size of the client's header table: none of it is used, which has to be said once (RFC 7541)."""
+        self._prefix = b"\x20"
 
     def _end(self, stream: Stream) -> None:
         """Send the trailers; with the head in front, in one block, if nothing was sent before."""
         assert stream.trailers is not None
-        block = stream.trailers if stream.head_sent else ANSWER_HEAD + stream.trailers
+        block = self._prefixed(stream.trailers if stream.head_sent else ANSWER_HEAD + stream.trailers)
         flags = Flag.END_HEADERS | Flag.END_STREAM
         self._ready.append(frame_head(len(block), Kind.HEADERS, flags, stream.id) + block)
         if not stream.half_closed:

@@ -42,6 +42,7 @@ class RPCServer:
         self._streaming: dict[OpenCall, None] = {}
         self._changed = anyio.Event()
         self._watching = anyio.CancelScope()
+        self._is_open = True
         tasks.start_soon(self._watch_connections)
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
@@ -65,6 +66,7 @@ class RPCServer:
 
     async def stop(self, drain_seconds: float) -> None:
         """Take no more calls, end the streams of messages, wait for the others, and close every connection."""
+        self._is_open = False
         for listener in self._listeners:
             listener.close()
         for driver in self._drivers:
@@ -95,6 +97,9 @@ class RPCServer:
 
     def admit(self, driver: Driver) -> bool:
         """See `Host.admit`."""
+        if not self._is_open:
+            # It was on its way when the server stopped listening.
+            return False
         if len(self._drivers) >= self.limits.max_connections:
             log.warning("too many connections", limit=self.limits.max_connections)
             return False
@@ -120,8 +125,7 @@ class RPCServer:
         self._tasks.start_soon(self._work, job)
         return True
 
-    async def _work(self, first: UnaryJob) -> None:
-        job: UnaryJob | None = first
+    async def _work(self, job: UnaryJob | None) -> None:
         while job is not None:
             try:
                 await job.run()
@@ -131,6 +135,7 @@ class RPCServer:
                     self._changed.set()
             if len(self._idle) >= MAX_IDLE_WORKERS:
                 return
+            job = None  # A large request is not kept while there is nothing to do.
             future: asyncio.Future[UnaryJob | None] = asyncio.get_running_loop().create_future()
             self._idle.append(future)
             job = await future
