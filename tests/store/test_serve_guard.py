@@ -6,6 +6,7 @@ import os
 import socket
 from pathlib import Path
 
+import grpc.aio
 import pytest
 
 from orchestra.errors import ConfigurationError
@@ -13,6 +14,7 @@ from orchestra.store import MemoryStore, ServeTLS, serve_etcd
 from orchestra.store.etcd.rpc import Refusal, Request
 from orchestra.store.etcd.server_auth import MAX_TOKENS, TOKEN_SECONDS, Users
 from tests.apiserver.certificates import Authority
+from tests.store.etcd_calls import call
 from tests.store.etcd_cluster import EtcdBinary
 from tests.store.etcdctl import ctl
 
@@ -164,3 +166,10 @@ async def test_tokens_are_bounded_and_those_in_use_stay(monkeypatch: pytest.Monk
     users.check(Request("/", {"token": used}))
     with pytest.raises(Refusal, match="invalid auth token"):
         users.check(Request("/", {"token": oldest}))
+
+
+async def test_a_name_takes_one_free_port() -> None:
+    async with MemoryStore() as store, serve_etcd(store, "localhost:0", insecure=True) as server:
+        assert server.address == f"localhost:{server.port}"
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            assert (await call(channel, "Put", 'key: "a"')).header.revision == 2

@@ -48,6 +48,9 @@ class RPCServer:
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Listen at a TCP address and return the port, which is a free one for 0. Raises `OSError`."""
         loop = asyncio.get_running_loop()
+        if not port:
+            # A name can stand for several addresses, and each would take a port of its own.
+            host = str((await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))[0][4][0])
         handshake = None if tls is None else self.limits.handshake_seconds
         listener = await loop.create_server(
             self._driver, host, port, ssl=tls, ssl_handshake_timeout=handshake, backlog=1_024
