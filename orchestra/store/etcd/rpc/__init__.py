@@ -8,7 +8,7 @@ asyncio server and 220 us with the `h2` library, but 30 us here; a durable put t
 which is the intricate part of HTTP/2, is a library's.
 
 - `interface.py`: what a server is made of;
-- `frames.py`, `headers.py`, `streams.py`, `sending.py`, `connection.py`: HTTP/2 (RFC 9113) as a pure state machine;
+- `frames.py`, `headers.py`, `budget.py`, `streams.py`, `sending.py`, `connection.py`: HTTP/2 (RFC 9113), pure;
 - `driver.py`, `server.py`: sockets, tasks, and the calls in progress.
 """
 
