@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from orchestra.scheduler.advice import AdvisingPlugin
     from orchestra.scheduler.choosing import choose_profiles
     from orchestra.scheduler.clusterstate import ClusterState, Difference, Drained, difference
+    from orchestra.scheduler.configuration import Configuration, load_configuration
     from orchestra.scheduler.diagnosis import Diagnosis
     from orchestra.scheduler.events import Action, ClusterEvent, EventHint, Resource
     from orchestra.scheduler.figures import Figures, figures_of
+    from orchestra.scheduler.finding import find_plugin, make_plugin
     from orchestra.scheduler.harness import Harness, Scheduled
     from orchestra.scheduler.interface import (
         CycleState,
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
     )
     from orchestra.scheduler.noderow import NodeRow
     from orchestra.scheduler.nodetable import NodeTable
+    from orchestra.scheduler.packing import BatchPlugin
+    from orchestra.scheduler.permitting import WaitingPod
+    from orchestra.scheduler.plugins.optimiser import Optimiser
+    from orchestra.scheduler.podgroups import GroupPlugin
     from orchestra.scheduler.podinfo import DEFAULT_SCHEDULER, PodInfo
     from orchestra.scheduler.profile import DEFAULT_PLUGINS, Profile
     from orchestra.scheduler.scheduler import Scheduler
@@ -46,8 +52,10 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "Action": ".events",
     "AdvisingPlugin": ".advice",
+    "BatchPlugin": ".packing",
     "ClusterEvent": ".events",
     "ClusterState": ".clusterstate",
+    "Configuration": ".configuration",
     "CycleState": ".interface",
     "DEFAULT_PLUGINS": ".profile",
     "DEFAULT_SCHEDULER": ".podinfo",
@@ -56,11 +64,13 @@ _EXPORTS = {
     "Drained": ".clusterstate",
     "EventHint": ".events",
     "Figures": ".figures",
+    "GroupPlugin": ".podgroups",
     "Harness": ".harness",
     "NodeRow": ".noderow",
     "NodeTable": ".nodetable",
     "Nodes": ".view",
     "OnlyNodes": ".interface",
+    "Optimiser": ".plugins.optimiser",
     "Plan": ".simulating",
     "Plugin": ".interface",
     "PodInfo": ".podinfo",
@@ -72,10 +82,14 @@ _EXPORTS = {
     "Scheduler": ".scheduler",
     "Status": ".interface",
     "Verdict": ".interface",
+    "WaitingPod": ".permitting",
     "choose_profiles": ".choosing",
     "difference": ".clusterstate",
     "figures_of": ".figures",
+    "find_plugin": ".finding",
+    "load_configuration": ".configuration",
     "load_state": ".stateload",
+    "make_plugin": ".finding",
     "node": "orchestra.api.builders",
     "per_node": ".interface",
     "pod": "orchestra.api.builders",
@@ -85,8 +99,10 @@ _EXPORTS = {
 __all__ = [
     "Action",
     "AdvisingPlugin",
+    "BatchPlugin",
     "ClusterEvent",
     "ClusterState",
+    "Configuration",
     "CycleState",
     "DEFAULT_PLUGINS",
     "DEFAULT_SCHEDULER",
@@ -95,11 +111,13 @@ __all__ = [
     "Drained",
     "EventHint",
     "Figures",
+    "GroupPlugin",
     "Harness",
     "NodeRow",
     "NodeTable",
     "Nodes",
     "OnlyNodes",
+    "Optimiser",
     "Plan",
     "Plugin",
     "PodInfo",
@@ -111,10 +129,14 @@ __all__ = [
     "Scheduler",
     "Status",
     "Verdict",
+    "WaitingPod",
     "choose_profiles",
     "difference",
     "figures_of",
+    "find_plugin",
+    "load_configuration",
     "load_state",
+    "make_plugin",
     "node",
     "per_node",
     "pod",

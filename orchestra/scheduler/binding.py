@@ -29,6 +29,7 @@ from orchestra.scheduler.permitting import PlacedUnit, Placement
 from orchestra.scheduler.plugins.basics import DefaultBinder
 from orchestra.scheduler.queue import SchedulingQueue
 from orchestra.scheduler.reporting import Reporter
+from orchestra.scheduler.watchdog import Watch
 
 if TYPE_CHECKING:
     from orchestra.client.interface import Client
@@ -80,16 +81,30 @@ class Binder:
         self._wake = wake
         self._plugin_seconds = plugin_seconds
 
-    async def bind(self, unit: PlacedUnit) -> None:
-        """Bind the Pods of a unit, or take back what cannot be bound."""
+    async def bind(self, unit: PlacedUnit, watch: Watch | None = None) -> None:
+        """Bind the Pods of a unit, or take back what cannot be bound.
+
+        With `watch` somebody ends the request that binds a single Pod when it takes too long; `overdue` goes on then.
+        """
         left = [placement for placement in unit.placements if self._can_still_go(placement)]
         if any(placement.pod.profile.pre_binds for placement in left):
-            left = await self._prepared(left)
+            left = [placement for placement in await self._prepared(left) if self._can_still_go(placement)]
         if len(left) < unit.needed:
             for placement in left:
                 self._refused(placement, _Refused("too few Pods of its group could be prepared"))
             return
-        await self._each(left, self._bind)
+        if watch is not None and len(left) == 1:
+            await self._bind(left[0], watch)
+        else:
+            await self._each(left, self._bind)
+
+    async def overdue(self, unit: PlacedUnit) -> None:
+        """Go on with a Pod whose binding took too long and was ended: it happened, or it did not."""
+        for placement in unit.placements:
+            if not self._queue.in_flight(placement.pod):
+                continue  # its answer came at the last moment
+            late = f"plugin {DefaultBinder.name} did not answer in Bind within {self._plugin_seconds:g} seconds"
+            await self._settled(placement, _LateError(late, plugin=DefaultBinder.name), last=True)
 
     async def _each(self, placements: list[Placement], do: Callable[[Placement], Any]) -> None:
         if len(placements) == 1:
@@ -149,11 +164,15 @@ class Binder:
         await self._each(placements, prepare)
         return [placement for placement in placements if placement in ready]
 
-    async def _asked(self, plugin: Any, point: str, function: Any, placement: Placement) -> bool:
+    async def _asked(
+        self, plugin: Any, point: str, function: Any, placement: Placement, watch: Watch | None = None
+    ) -> bool:
         """Ask an async plugin; returns whether it did not say SKIP. Raises _Refused, PluginError, or the client's."""
         try:
-            if type(plugin) is DefaultBinder:  # its one request is bounded by the client, and a timer is dear
+            if watch is not None and type(plugin) is DefaultBinder:
+                watch.since = self._clock.monotonic()
                 status = await function(self._client, placement.pod.info, placement.node)
+                watch.since = None
             else:
                 with anyio.fail_after(self._plugin_seconds):
                     status = await function(self._client, placement.pod.info, placement.node)
@@ -172,14 +191,16 @@ class Binder:
 
     # -- Bind
 
-    async def _bind(self, placement: Placement) -> None:
+    async def _bind(self, placement: Placement, watch: Watch | None = None) -> None:
         for attempt in range(1, MAX_BINDS + 1):
             try:
-                await self._ask_binders(placement)
+                await self._ask_binders(placement, watch)
             except _Refused as refusal:
                 self._refused(placement, refusal)
                 return
             except OrchestraError as error:
+                if watch is not None:
+                    watch.since = None
                 if await self._settled(placement, error, last=attempt == MAX_BINDS):
                     return
                 await anyio.sleep(BIND_AGAIN.delay_seconds(attempt))
@@ -206,9 +227,9 @@ class Binder:
         _log.warning("binding failed", pod=placement.pod.info.key, node=placement.node, error=str(error))
         return False
 
-    async def _ask_binders(self, placement: Placement) -> None:
+    async def _ask_binders(self, placement: Placement, watch: Watch | None) -> None:
         for plugin in placement.pod.profile.binds:
-            if await self._asked(plugin, "Bind", plugin.bind, placement):
+            if await self._asked(plugin, "Bind", plugin.bind, placement, watch):
                 return
         raise _Refused("no plugin binds")
 

@@ -39,7 +39,15 @@ class Buffer:
         while not self._units:
             woken = anyio.Event()
             self._idle.append(woken)
-            await woken.wait()
+            try:
+                await woken.wait()
+            except BaseException:  # cancelled: the call, if there was one, goes to somebody else
+                if woken.is_set():
+                    self._waking = False
+                else:
+                    self._idle.remove(woken)
+                self._wake()
+                raise
             self._waking = False
         unit = self._units.popleft()
         if self._room is not None and len(self._units) < self._limit:

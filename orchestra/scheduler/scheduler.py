@@ -29,6 +29,7 @@ from orchestra.scheduler.profile import Profile
 from orchestra.scheduler.queue import FLUSH_SECONDS, PATIENCE_SECONDS, POD_BACKOFF, SchedulingQueue
 from orchestra.scheduler.recording import Recorder
 from orchestra.scheduler.reporting import Reporter
+from orchestra.scheduler.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup, TaskStatus
@@ -110,8 +111,9 @@ class Scheduler:
                 for kind, handler in run.feed.handlers():
                     unsubscribe.append(surroundings.informers.informer(kind).subscribe(handler))
                 await surroundings.informers.wait_synced()
-                for _ in range(self._binders):
-                    tasks.start_soon(run.bind_forever)
+                for worker in range(self._binders):
+                    tasks.start_soon(run.bind_forever, worker)
+                tasks.start_soon(run.watchdog.run)
                 tasks.start_soon(run.reporter.run)
                 tasks.start_soon(run.records.run)
                 tasks.start_soon(run.preemptor.run)
@@ -172,6 +174,7 @@ class _Run:
         cycles = {name: Cycle(each, table, clock.random, witness=witness) for name, each in profiles.items()}
         self.placer = Placer(queue, cycles, Helpers(self.reporter, self._binder, self.preemptor))
         self._to_bind = Buffer(BUFFER)
+        self.watchdog = Watchdog(plugin_seconds, clock.monotonic)
         self._slow = dict.fromkeys(profiles, 0)
         self._awake = anyio.Event()
 
@@ -224,7 +227,14 @@ class _Run:
         finally:
             self._slow[profile] -= 1
 
-    async def bind_forever(self) -> None:
+    async def bind_forever(self, worker: int) -> None:
         """Bind what was placed, one after another; several of these run side by side."""
         while True:
-            await self._binder.bind(await self._to_bind.take())
+            unit: PlacedUnit | None = None
+            with anyio.CancelScope() as scope:
+                watch = self.watchdog.watch(worker, scope)
+                while True:
+                    unit = await self._to_bind.take()
+                    await self._binder.bind(unit, watch)
+            if unit is not None:
+                await self._binder.overdue(unit)

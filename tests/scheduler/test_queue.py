@@ -7,13 +7,15 @@ from typing import Any
 import attrs
 import pytest
 
-from orchestra.api.builders import meta, pod
+from orchestra.api.builders import meta, node, pod
 from orchestra.api.core.pod import PodSchedulingGate
 from orchestra.backoff import Backoff
-from orchestra.scheduler.events import Action, ClusterEvent, Resource
+from orchestra.scheduler.events import Action, ClusterEvent, EventHint, Resource
+from orchestra.scheduler.interface import Plugin, Status, unschedulable
+from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.profile import Profile
-from orchestra.scheduler.queue import FLUSH_SECONDS, SchedulingQueue
+from orchestra.scheduler.queue import FLUSH_SECONDS, PATIENCE_SECONDS, TURNS, SchedulingQueue
 from orchestra.scheduler.queued import QueuedPod, Unit
 
 POD_GONE = ClusterEvent(Resource.ASSIGNED_POD, Action.DELETE, pod("other"), None)
@@ -171,3 +173,96 @@ def test_thousands_of_refused_pods_cost_an_unhelpful_event_nothing() -> None:
     assert len(queue._resting) == 1  # one group, one look
     queue.on_event(POD_CAME, now=1.0)
     assert queue.counts()["unschedulable"] == 2000
+
+
+class Curfew(Plugin):
+    """Lets nobody in before it says so; asks for nodes that come with the label `open`."""
+
+    name = "Curfew"
+
+    def __init__(self) -> None:
+        self.open = False
+        self.asked = 0
+
+    def pre_enqueue(self, _pod: PodInfo, _table: NodeTable) -> Status | None:
+        self.asked += 1
+        return None if self.open else unschedulable("it is night")
+
+    def events(self) -> tuple[EventHint, ...]:
+        return (EventHint(Resource.NODE, Action.ADD, lambda _pod, event: "open" in event.new.metadata.labels),)
+
+
+def curfew_queue() -> tuple[Curfew, SchedulingQueue]:
+    curfew = Curfew()
+    profile = Profile().with_plugins(curfew)
+    return curfew, SchedulingQueue({profile.name: profile})
+
+
+def test_a_gated_pod_is_asked_about_again_after_an_event_that_its_plugin_asked_for() -> None:
+    curfew, queue = curfew_queue()
+    queue.add(info("a"), now=0.0)
+    curfew.open = True
+    queue.on_event(ClusterEvent(Resource.NODE, Action.ADD, None, node("x")), now=1.0)
+    assert queue.pop(1, 1.0) == []
+    queue.on_event(ClusterEvent(Resource.NODE, Action.ADD, None, node("x", labels={"open": "yes"})), now=1.0)
+    assert names(queue.pop(1, 1.0)) == ["a"]
+
+
+def test_a_gated_pod_is_asked_about_again_although_every_event_was_missed() -> None:
+    curfew, queue = curfew_queue()
+    queue.add(info("a"), now=0.0)
+    queue.flush(now=FLUSH_SECONDS)
+    assert (curfew.asked, queue.counts()["gated"]) == (2, 1)
+    curfew.open = True
+    queue.flush(now=2 * FLUSH_SECONDS)
+    assert names(queue.pop(1, 2 * FLUSH_SECONDS)) == ["a"]
+
+
+def test_a_pod_whose_priority_changes_while_it_waits_gets_its_new_place() -> None:
+    queue = make_queue()
+    for name in ("a", "b"):
+        queue.add(info(name), now=0.0)
+    queue.add(info("b", priority=5), now=1.0)
+    assert names(queue.pop(2, 1.0)) == ["b", "a"]
+    assert queue.pop(2, 1.0) == []
+
+
+def test_a_stream_of_more_important_pods_starves_nobody() -> None:
+    queue = make_queue()
+    for number in range(5):
+        queue.add(info(f"low{number}"), now=0.0)
+    attempts: list[str] = []
+    for step in range(600):
+        now = step * 0.1  # ten attempts a second, and as many new Pods
+        for number in range(10):
+            queue.add(info(f"high{step}-{number}", priority=100), now=now)
+        attempts.append(pop(queue, now=now).info.pod.metadata.name)
+    low = [index for index, name in enumerate(attempts) if name.startswith("low")]
+    patience = int(PATIENCE_SECONDS / 0.1)
+    assert [attempts[index] for index in low] == [f"low{n}" for n in range(5)]
+    assert all(index <= patience + TURNS * (place + 1) for place, index in enumerate(low))
+    assert min(low) >= patience
+
+
+def test_the_more_important_go_first_while_nobody_has_waited_for_long() -> None:
+    queue = make_queue()
+    queue.add(info("low"), now=0.0)
+    for number in range(100):
+        queue.add(info(f"high{number}", priority=1), now=0.0)
+    assert names(queue.pop(101, 5.0))[-1] == "low"
+
+
+def test_a_pod_that_is_refused_again_and_again_takes_no_turn_from_the_patient() -> None:
+    queue = make_queue(backoff=Backoff(initial_seconds=0.0))
+    queue.add(info("patient"), now=0.0)
+    queue.add(info("loud", priority=1), now=0.0)
+    tried = []
+    for step in range(300):
+        now = step * 0.1
+        item = pop(queue, now=now)
+        tried.append(item.info.pod.metadata.name)
+        if tried[-1] == "patient":
+            break
+        queue.refuse(item, FIT, now)
+        queue.on_event(POD_GONE, now)
+    assert len(tried) <= PATIENCE_SECONDS / 0.1 + TURNS + 1
