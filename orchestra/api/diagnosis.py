@@ -65,8 +65,8 @@ class Change(Struct):
     """One change that would make a plugin accept a node; `text` says it, `action` and the rest say it to programs.
 
     Resource: `amount` more of `resource` free on the node; `pods` is the number of Pods that it may have. Tolerate: a
-    toleration for `taint`. Label: a node label as the requirement `label` wants it. Uncordon: the node takes Pods again.
-    Port: the host port `port` free. Other: what `text` says, which need not be enough.
+    toleration for `taint`. Label: a node label as the requirement `label` wants it. Uncordon: the node is to take Pods
+    again. Port: the host port `port` free. Other: what `text` says, which need not be enough.
     """
 
     action: str = ""

@@ -64,6 +64,11 @@ class Decision:
     advice: tuple[Advice, ...] = ()
     preemption: Preemption | None = None
 
+    def instead(self, node: str) -> Decision:
+        """Return the decision for another node than the one with the best scores; its own come first, if known."""
+        scores = tuple(sorted(self.scores, key=lambda scored: scored[0] != node))
+        return attrs.evolve(self, node=node, ties=0, scores=scores)
+
 
 @attrs.frozen(eq=False)
 class Attempt:

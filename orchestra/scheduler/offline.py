@@ -30,6 +30,8 @@ from orchestra.scheduler.profile import Profile
 from orchestra.scheduler.queue import FLUSH_SECONDS, SchedulingQueue
 from orchestra.scheduler.queued import QueuedPod
 
+BATCH: Final = 64
+"""Pods that are tried together where a profile packs batches."""
 LONGEST_SECONDS: Final = 3600.0
 """Longest time that `settle` lets pass."""
 
@@ -80,6 +82,8 @@ class OfflineScheduler:
         self._feed = Feed(self.table, self.queue, profiles, lambda: self.now_seconds, lambda: None)
         self._take_in = dict(self._feed.handlers())
         self._strict = strict
+        # One Pod at a time, so that each sees what became of those before; more only where a profile packs them.
+        self._batch = BATCH if any(profile.batching is not None for profile in profiles.values()) else 1
         self._outcomes: dict[str, Unplaced] = {}
 
     # -- what happens
@@ -124,10 +128,9 @@ class OfflineScheduler:
         self._tell_gated()
         for unit in self.placer.ask_again(now):
             self._bind(unit)
-        batch = self.queue.pop(1, now)
-        for found in [self.placer.place(unit, now) for unit in batch]:
-            if found is not None:
-                self._bind(found)
+        batch = self.queue.pop(self._batch, now)
+        for unit in self.placer.place_all(batch, now):
+            self._bind(unit)
         self.placer.report_faults(now)
         return bool(batch)
 

@@ -18,7 +18,7 @@ from orchestra.api.diagnosis import FAILED, GATED, PLACED, REFUSED, UNSCHEDULABL
 from orchestra.client.interface import DiagnosisReport
 from orchestra.errors import APIError
 from orchestra.scheduler.advice import advise
-from orchestra.scheduler.explaining import Attempt, of_diagnosis, of_placement, record
+from orchestra.scheduler.explaining import Attempt, Decision, of_diagnosis, of_placement, record
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from orchestra.clock import Clock
     from orchestra.scheduler.cycle import Unplaced
     from orchestra.scheduler.evaluation import Evaluation
-    from orchestra.scheduler.explaining import Decision
     from orchestra.scheduler.nodetable import NodeTable
     from orchestra.scheduler.podinfo import PodInfo
     from orchestra.scheduler.queue import SchedulingQueue
@@ -79,9 +78,10 @@ class Recorder:
             self._rows_left -= self._table.size
         self._chosen[pod.uid] = of_placement(evaluation, row, ties, whole=whole)
 
-    def placed(self, pod: QueuedPod) -> None:
-        """Tell that a node was chosen."""
-        pod.decision = self._chosen.pop(pod.info.uid, None)
+    def placed(self, pod: QueuedPod, node: str) -> None:
+        """Tell that a node was chosen: by its scores, or by an optimiser that had another idea."""
+        seen = self._chosen.pop(pod.info.uid, None) or Decision(0, 0, node)
+        pod.decision = seen if seen.node == node else seen.instead(node)
         self._tell(pod, PLACED, "")
 
     def unplaced(self, pod: QueuedPod, outcome: Unplaced | None) -> None:

@@ -46,9 +46,9 @@ class Reporter:
         _log.info("pod bound", pod=pod.info.key, node=node)
         self._of(pod).normal(pod.info.pod, "Scheduled", f"Successfully assigned {pod.info.key} to {node}")
 
-    def chosen(self, pod: QueuedPod, _node: str) -> None:
+    def chosen(self, pod: QueuedPod, node: str) -> None:
         """Tell that a node was chosen."""
-        self._records.placed(pod)
+        self._records.placed(pod, node)
 
     def considered(self, pod: QueuedPod, outcome: Unplaced | None) -> None:
         """Take down why no node was chosen."""

@@ -19,6 +19,7 @@ from orchestra.errors import Conflict, ServiceUnavailable
 from orchestra.scheduler import Plugin, PodInfo, Profile, Scheduler, Status, Verdict, unschedulable
 from orchestra.scheduler.explaining import MAX_NAMES, MAX_REASONS, MAX_SCORED
 from orchestra.scheduler.interface import ByCode, CycleState, Rejection, Rejections
+from orchestra.scheduler.plugins.optimiser import Optimiser
 from orchestra.scheduler.queue import FLUSH_SECONDS
 from orchestra.scheduler.recording import WHOLE_RECORDS
 from orchestra.scheduler.view import Nodes
@@ -228,3 +229,15 @@ async def test_a_record_of_many_nodes_names_a_few(server: APIServer) -> None:
     assert len(placed.scores) == MAX_SCORED
     assert (placed.ties, placed.refusals[0].count, len(placed.refusals[0].nodes)) == (50, 50, MAX_NAMES)
     assert (waits.refusals[0].count, len(waits.refusals[0].nodes)) == (100, MAX_NAMES)
+
+
+async def test_what_an_optimiser_chose_is_told_and_not_what_the_scores_said(server: APIServer) -> None:
+    pods = [pod(f"p{n}", cpu=cpu) for n, cpu in enumerate((3, 3, 2, 2, 2))]
+    await create(server, node("a", cpu=6), node("b", cpu=6), *pods)
+    async with scheduling(server, Scheduler((Profile().with_plugins(Optimiser()),))):
+        await anyio.sleep(1)
+    where = {item.metadata.name: item.spec.node_name for item in (await server.list(Pod)).items}
+    told_of = {name: await told(server, name) for name in where}
+    assert all(where.values())
+    assert {name: found.node for name, found in told_of.items()} == where
+    assert all(found.scores[0].node == found.node for found in told_of.values() if found.scores)

@@ -22,6 +22,7 @@ from orchestra.apiserver import APIServer
 from orchestra.errors import ConfigurationError
 from orchestra.scheduler import ClusterState, Plugin, PodInfo, Profile, choose_profiles, difference
 from orchestra.scheduler.interface import CycleState
+from orchestra.scheduler.plugins.optimiser import Optimiser
 from tests.scheduler.driving import create, scheduling
 
 
@@ -183,3 +184,10 @@ def test_a_gang_is_placed_whole_or_waits() -> None:
     members = [pod(f"w{n}", cpu=1, scheduling_group=PodSchedulingGroup(pod_group_name="train")) for n in range(3)]
     assert ClusterState([node("a", cpu=2), group, *members]).schedule().placements == {}
     assert len(ClusterState([node("a", cpu=3), group, *members]).schedule().placements) == 3
+
+
+def test_an_optimiser_packs_what_one_by_one_does_not_fit() -> None:
+    pods = [pod(f"p{n}", cpu=cpu) for n, cpu in enumerate((3, 3, 2, 2, 2))]
+    state = ClusterState([node("a", cpu=6), node("b", cpu=6), *pods])
+    assert len(state.schedule().placements) == 4
+    assert len(state.schedule(Profile().with_plugins(Optimiser())).placements) == 5
