@@ -65,9 +65,10 @@ class Decision:
     preemption: Preemption | None = None
 
     def instead(self, node: str) -> Decision:
-        """Return the decision for another node than the one with the best scores; its own come first, if known."""
-        scores = tuple(sorted(self.scores, key=lambda scored: scored[0] != node))
-        return attrs.evolve(self, node=node, ties=0, scores=scores)
+        """Return the decision for another node than the best by scores; scores are kept only with its own among them."""
+        own = tuple(scored for scored in self.scores if scored[0] == node)
+        others = tuple(scored for scored in self.scores if scored[0] != node) if own else ()
+        return attrs.evolve(self, node=node, ties=0, scores=own + others)
 
 
 @attrs.frozen(eq=False)
