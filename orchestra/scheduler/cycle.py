@@ -6,7 +6,8 @@ Pod changes one row, so the next Pod of the shape costs the recomputation of tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
+from functools import partial
 from typing import Final, Protocol, TypeAlias
 
 import attrs
@@ -16,12 +17,13 @@ from orchestra.errors import PluginError
 from orchestra.scheduler.answers import as_rejections, asking
 from orchestra.scheduler.diagnosis import Diagnosis
 from orchestra.scheduler.evaluation import Evaluation
-from orchestra.scheduler.interface import Bools, Check, CycleState, OnlyNodes, PostFilterResult, Rejection, Verdict
+from orchestra.scheduler.interface import Bools, CycleState, OnlyNodes, PostFilterResult, Rejection, Verdict
 from orchestra.scheduler.noderow import NodeRow
 from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.profile import Profile
 from orchestra.scheduler.shared import SharedAnswers
+from orchestra.scheduler.trials import Checks, Thought
 from orchestra.scheduler.view import Nodes
 
 MAX_CACHED_ROWS: Final = 1_000_000
@@ -105,7 +107,7 @@ class Cycle:
     def diagnose(self, pod: PodInfo) -> Diagnosis:
         """Say where a Pod could go and how good that would be, without placing it; raises PluginError."""
         found = self.evaluate(pod)
-        return found.diagnosis() if found.feasible_count else self._help(pod, found.diagnosis()).diagnosis
+        return found.diagnosis() if found.feasible_count else self._help(pod, found.diagnosis(), found).diagnosis
 
     def schedule(self, pod: PodInfo) -> Outcome:
         """Choose a node for a Pod and count it there (`NodeTable.assume`), or say why there is none."""
@@ -116,7 +118,7 @@ class Cycle:
             evaluation = self.evaluate(pod)
             if evaluation.feasible_count:
                 return self._place(pod, evaluation)
-            return self._help(pod, evaluation.diagnosis())
+            return self._help(pod, evaluation.diagnosis(), evaluation)
         except PluginError as error:
             return Failed(pod, error)
 
@@ -136,6 +138,43 @@ class Cycle:
 
     def _place_beside(self, pod: PodInfo, nominated: list[tuple[PodInfo, str]]) -> Placed | Unplaced:
         """Place a Pod where it fits both with and without the nominated Pods that are at least as important."""
+        evaluation = self.evaluate(pod)
+        thoughts = self._thoughts(pod, evaluation, dict.fromkeys(node for _, node in nominated))
+        if thoughts is None:
+            return self._place_beside_really(pod, nominated)
+        refused = [thought.row for thought, refusal in thoughts if refusal is not None]
+        allowed = evaluation.feasible
+        if any(allowed[row.index] for row in refused):
+            allowed = allowed.copy()
+            allowed[[row.index for row in refused]] = False
+        if allowed.any():
+            return self._place(pod, evaluation, None if allowed is evaluation.feasible else allowed)
+        return self._help(pod, evaluation.diagnosis(thought.row for thought, _ in thoughts), evaluation)
+
+    def _thoughts(
+        self, pod: PodInfo, evaluation: Evaluation, nodes: Iterable[str]
+    ) -> list[tuple[Thought, Rejection | None]] | None:
+        """Return the nodes in thought with their nominated Pods, and whether they refuse the Pod then.
+
+        None where thinking is not enough.
+        """
+        checks = self._checks(pod, evaluation)
+
+        def think(row: NodeRow) -> tuple[Thought, Rejection | None] | None:
+            thought = checks.thought(row)
+            return None if thought is None else (thought, thought.refusal())
+
+        found = []
+        for node in nodes:
+            row = self.table.by_name.get(node)
+            if row is not None and row.node is not None:
+                thought = checks.remembered(row, partial(think, row), about="beside")
+                if thought is None:
+                    return None
+                found.append(thought)
+        return found if checks.thinks else None
+
+    def _place_beside_really(self, pod: PodInfo, nominated: list[tuple[PodInfo, str]]) -> Placed | Unplaced:
         for other, node in nominated:
             self.table.assume(other, node)
         try:
@@ -149,20 +188,21 @@ class Cycle:
         evaluation = self.evaluate(pod)
         if refused is None and (allowed & evaluation.feasible).any():
             return self._place(pod, evaluation, allowed)
-        return self._help(pod, refused or evaluation.diagnosis())
+        return self._help(pod, refused or evaluation.diagnosis(), None if refused else evaluation)
 
     def _nominated_above(self, pod: PodInfo) -> list[tuple[PodInfo, str]]:
         return [
             (other, node)
-            for other, node in self.table.nominated.values()
+            for other, node in self.table.nominated
             if other.priority >= pod.priority and other.uid != pod.uid and other.uid not in self.table.placed
         ]
 
-    def _help(self, pod: PodInfo, diagnosis: Diagnosis) -> Unplaced:
+    def _help(self, pod: PodInfo, diagnosis: Diagnosis, evaluation: Evaluation | None) -> Unplaced:
         messages: list[str] = []
         found = PostFilterResult()
+        check = self._checks(pod, evaluation)
         for plugin in self.profile.post_filters:
-            found = asking(plugin, "PostFilter", plugin.post_filter, pod, self.table, diagnosis, self._check(pod))
+            found = asking(plugin, "PostFilter", plugin.post_filter, pod, self.table, diagnosis, check)
             if found.message:
                 messages.append(found.message)
             if found.node:
@@ -170,22 +210,8 @@ class Cycle:
                 break
         return Unplaced(pod, attrs.evolve(diagnosis, post_filter=", ".join(messages)), found)
 
-    def _check(self, pod: PodInfo) -> Check:
-        def check(node: str) -> Rejection | None:
-            row = self.table.by_name.get(node)
-            if row is None or row.node is None:
-                return Rejection((f"node {node} not found",), resolvable=False)
-            beside = [other for other, name in self._nominated_above(pod) if name == node]
-            for other in beside:
-                self.table.assume(other, node)
-            try:
-                return check_row(self.profile, pod, self.table, row)
-            finally:
-                for other in beside:
-                    self.table.forget(other.uid)
-                    self.table.nominate(other, node)
-
-        return check
+    def _checks(self, pod: PodInfo, evaluation: Evaluation | None) -> Checks:
+        return Checks(self.table, pod, evaluation, lambda row: check_row(self.profile, pod, self.table, row))
 
 
 def check_row(profile: Profile, pod: PodInfo, table: NodeTable, row: NodeRow) -> Rejection | None:

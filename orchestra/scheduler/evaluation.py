@@ -28,7 +28,7 @@ from orchestra.scheduler.answers import (
     plugin_failed,
     refuse_alike,
 )
-from orchestra.scheduler.diagnosis import Diagnosis, FilterPart, Refused, ScorePart, refused_nodes
+from orchestra.scheduler.diagnosis import Diagnosis, Refused, refused_nodes
 from orchestra.scheduler.interface import (
     SUCCESS,
     Bools,
@@ -41,10 +41,12 @@ from orchestra.scheduler.interface import (
     Verdict,
 )
 from orchestra.scheduler.localrows import MAX_ROWS_ONE_BY_ONE, LocalRows, RowAnswer
+from orchestra.scheduler.noderow import NodeRow
 from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.profile import Profile
 from orchestra.scheduler.ranking import INFEASIBLE, Ranking
+from orchestra.scheduler.results import diagnosis_of
 from orchestra.scheduler.shared import Shared, SharedAnswers
 from orchestra.scheduler.view import Nodes
 
@@ -67,21 +69,23 @@ class Evaluation:
         self.feasible_count = 0
         """How many nodes passed every filter."""
         self._shared_answers = shared or SharedAnswers(profile, table)
-        self._filters = [FilterAnswer(plugin) for plugin in profile.filters]
-        self._scores = [ScoreAnswer(plugin, profile.weight(plugin.name)) for plugin in profile.scores]
-        self._rows = LocalRows(table, self._filters, self._scores)
+        self.filters = [FilterAnswer(plugin) for plugin in profile.filters]
+        self.scores = [ScoreAnswer(plugin, profile.weight(plugin.name)) for plugin in profile.scores]
+        self.rows = LocalRows(table, self.filters, self.scores)
         self._ranking = Ranking()
         self._versions: dict[str, Any] = {}
-        self._skipping: set[str] = set()
+        self.remembered: dict[Any, dict[int, Any]] = {}
+        """What trials found out about rows, since a node changed."""
+        self.skipping: set[str] = set()
         self._shared: Shared | None = None
         self._usable: Bools = self.feasible
         self._free: Bools = self.feasible
         """The rows that no Filter refuses, but for those with a function for rows."""
-        self._merges = any(f.follows and f.plugin.node_local and not f.by_row for f in self._filters)
-        self._asks_always = any(s.follows and s.plugin.node_local and not s.by_row for s in self._scores)
-        self._other_refusal: Ints = np.zeros(0, dtype=np.int64)
+        self.merges = any(f.follows and f.plugin.node_local and not f.by_row for f in self.filters)
+        self._asks_always = any(s.follows and s.plugin.node_local and not s.by_row for s in self.scores)
+        self.other_refusal: Ints = np.zeros(0, dtype=np.int64)
         """The first Filter that refuses a row, of those without a function for rows."""
-        self._other_total: Ints = self._other_refusal
+        self._other_total: Ints = self.other_refusal
 
     # -- keeping current
 
@@ -100,9 +104,10 @@ class Evaluation:
     def _from_scratch(self) -> None:
         self.state = CycleState()
         self._versions.clear()
+        self.remembered.clear()
         self._shared = self._shared_answers.of(self.pod)
         self.considered, self.left_out = None, ()
-        self._skipping, self.refused = self._pre_filter()
+        self.skipping, self.refused = self._pre_filter()
         size = self.table.size
         if self.refused is not None:
             self.feasible, self.feasible_count = np.zeros(size, dtype=np.bool_), 0
@@ -111,28 +116,28 @@ class Evaluation:
         active = self.table.active[:size]
         self._usable = active.copy() if self.considered is None else active & self.considered
         nodes = Nodes(self.table)
-        for item in self._filters:
+        for item in self.filters:
             self._ask_filter(item, nodes)
-        self._rows.ask_filters(self.state, self.pod)
+        self.rows.ask_filters(self.state, self.pod)
         self._combine()
-        for score in self._scores:
+        for score in self.scores:
             self._ask_score(score, nodes)
-        self._rows.ask_scores(self.state, self.pod, self.feasible)
+        self.rows.ask_scores(self.state, self.pod, self.feasible)
         self._sum(anew=True)
         self._touched()
 
     def _follow(self, rows: tuple[int, ...]) -> None:
         """Take in that Pods came to or left `rows`."""
         touched = self._touched()
-        changed = self._follow_filters(touched, rows) if touched or self._merges else False
+        changed = self._follow_filters(touched, rows) if touched or self.merges else False
         if changed is None:
             self._from_scratch()
             return
         many = len(rows) > MAX_ROWS_ONE_BY_ONE
         if many:
-            self._rows.ask_filters(self.state, self.pod)
-            self._rows.ask_scores(self.state, self.pod, self.feasible)
-        now = () if many else self._rows.follow(rows)
+            self.rows.ask_filters(self.state, self.pod)
+            self.rows.ask_scores(self.state, self.pod, self.feasible)
+        now = () if many else self.rows.follow(rows)
         moved = self._combine() if many or changed else self._combine_rows(now)
         anew = bool(moved or touched or self._asks_always) and self._follow_scores(touched, moved=moved)
         if many or moved or anew:
@@ -189,7 +194,7 @@ class Evaluation:
         name = item.plugin.name
         known = self._shared.by_name.get(name)
         item.shared = known is not None
-        item.skipped = name in self._skipping
+        item.skipped = name in self.skipping
         if item.by_row:
             return
         if known is not None:
@@ -209,13 +214,13 @@ class Evaluation:
         for plugin in self.profile.pre_filters:
             if plugin.name in touched:
                 answer = self._ask_pre_filter(plugin)
-                self._skipping.discard(plugin.name)
+                self.skipping.discard(plugin.name)
                 if answer is not None and answer != SUCCESS:
                     if isinstance(answer, OnlyNodes) or answer.verdict is not Verdict.SKIP:
                         return None
-                    self._skipping.add(plugin.name)
+                    self.skipping.add(plugin.name)
         changed = False
-        for item in self._filters:
+        for item in self.filters:
             if item.by_row or not item.follows:
                 continue
             before = item.rejections
@@ -225,7 +230,7 @@ class Evaluation:
                     item.rejections = merged(before, index, self._asked(item.plugin, Nodes(self.table, index)))
                     changed = True
             elif item.plugin.name in touched:
-                item.skipped = item.plugin.name in self._skipping
+                item.skipped = item.plugin.name in self.skipping
                 item.rejections = None if item.skipped else self._asked(item.plugin, Nodes(self.table))
                 changed = changed or not refuse_alike(before, item.rejections)
         return changed
@@ -233,22 +238,22 @@ class Evaluation:
     def _combine(self) -> bool:
         """Find the first Filter that refuses each row; returns whether a row became feasible or is no more."""
         assert self._shared is not None
-        nobody = len(self._filters)
+        nobody = len(self.filters)
         other = self._shared.refusal
-        for position, item in enumerate(self._filters):
+        for position, item in enumerate(self.filters):
             if not item.by_row and not item.shared and item.rejections is not None:
                 other = np.minimum(other, np.where(item.rejections.codes != 0, position, nobody))
-        self._other_refusal = other
+        self.other_refusal = other
         before = self.feasible
         self._free = (other == nobody) & self._usable
-        self.feasible = (self._rows.refusal == nobody) & self._free
+        self.feasible = (self.rows.refusal == nobody) & self._free
         self.feasible_count = int(np.count_nonzero(self.feasible))
         return not np.array_equal(before, self.feasible)
 
     def _combine_rows(self, rows: Iterable[RowAnswer]) -> bool:
         """Do what `_combine` does for some rows."""
         moved = False
-        nobody = len(self._filters)
+        nobody = len(self.filters)
         feasible, free = self.feasible, self._free.item
         for row, refusal, _ in rows:
             fits = refusal == nobody and free(row)
@@ -305,7 +310,7 @@ class Evaluation:
         """Ask again those Scores without a function for rows that may say something else: whether any was asked."""
         anew = False
         nodes = Nodes(self.table)
-        for item in self._scores:
+        for item in self.scores:
             if item.by_row:
                 continue
             if item.follows and (moved or item.plugin.node_local or item.plugin.name in touched):
@@ -322,11 +327,11 @@ class Evaluation:
         assert self._shared is not None
         if anew:
             total = self._shared.total
-            for item in self._scores:
+            for item in self.scores:
                 if not (item.by_row or item.skipped or (item.shared and (item.even or not item.normalizes))):
                     total = total + (item.normalized * item.weight if item.weight != 1 else item.normalized)
             self._other_total = total
-        self._ranking.replace(np.where(self.feasible, self._other_total + self._rows.total, INFEASIBLE))
+        self._ranking.replace(np.where(self.feasible, self._other_total + self.rows.total, INFEASIBLE))
 
     # -- results
 
@@ -337,9 +342,9 @@ class Evaluation:
 
     def scores_of(self, row: int) -> tuple[tuple[str, int, int, int], ...]:
         """Return what each Score plugin says of one row: its name, its weight, the raw and the normalised score."""
-        asked = self._rows.scores_of(row)
+        asked = self.rows.scores_of(row)
         found = []
-        for item in self._scores:
+        for item in self.scores:
             if not item.skipped:
                 name = item.plugin.name
                 raw = asked[name] if item.by_row else item.raw.item(row)
@@ -348,53 +353,21 @@ class Evaluation:
 
     def refused_nodes(self) -> tuple[Refused, ...]:
         """Return the refused nodes, by plugin and reasons."""
-        self._rows.settle()
-        parts = [(item.plugin.name, item.rejections) for item in self._filters]
+        self.rows.settle()
+        parts = [(item.plugin.name, item.rejections) for item in self.filters]
         active = self.table.active[: self.table.size]
         return refused_nodes(parts, self.first_refusal, active, self.considered, self.left_out)
 
     @property
     def first_refusal(self) -> Ints:
         """The position of the Filter that refuses each row first; -1 where none does."""
-        first = np.minimum(self._other_refusal, self._rows.refusal)
-        return np.where(first == len(self._filters), -1, first)
+        first = np.minimum(self.other_refusal, self.rows.refusal)
+        return np.where(first == len(self.filters), -1, first)
 
     def best_rows(self) -> list[int] | Ints:
         """Return the rows with the highest total, in order; there must be a feasible one."""
         return self._ranking.best()
 
-    def diagnosis(self, *, post_filter: str = "") -> Diagnosis:
-        """Return a record of the present answers that later changes do not touch."""
-        table = self.table
-        rows = np.flatnonzero(self.feasible)
-        self._rows.settle()
-        parts: tuple[ScorePart, ...] = ()
-        if len(rows) > 1:
-            parts = tuple(
-                ScorePart(s.plugin.name, s.weight, s.raw[rows], s.normalized[rows])
-                for s in self._scores
-                if not s.skipped
-            )
-        # Positions in `first_refusal` count every filter, so those that skip the Pod keep their place.
-        nothing = Rejections(np.zeros(table.size, dtype=np.int64), lambda _code: Rejection(()))
-        filters = tuple(
-            FilterPart(
-                f.plugin.name,
-                nothing if f.rejections is None else Rejections(f.rejections.codes.copy(), f.rejections.explain),
-            )
-            for f in self._filters
-        )
-        return Diagnosis(
-            names=tuple(row.name for row in table.rows),
-            active=table.active[: table.size].copy(),
-            filters=filters,
-            first_refusal=self.first_refusal if self.refused is None else np.full(table.size, -1, dtype=np.int64),
-            feasible_rows=rows,
-            considered=self.considered,
-            left_out=self.left_out,
-            pre_filter=self.refused[1] if self.refused else None,
-            pre_filter_plugin=self.refused[0] if self.refused else "",
-            parts=parts,
-            total=self.total[rows],
-            post_filter=post_filter,
-        )
+    def diagnosis(self, instead: Iterable[NodeRow] = ()) -> Diagnosis:
+        """Return a record of the present answers; see `diagnosis_of`."""
+        return diagnosis_of(self, instead)

@@ -138,7 +138,7 @@ class Feed:
             self._assigned(old, new)
         elif is_terminal(new):
             self._queue.remove(new.metadata.uid or new.key)
-            self._table.nominated.pop(new.metadata.uid or new.key, None)
+            self._table.nominated.withdraw(new.metadata.uid or new.key)
         else:
             self._unassigned(old, new)
 
@@ -158,7 +158,7 @@ class Feed:
     def _gone(self, old: Pod) -> None:
         uid = old.metadata.uid or old.key
         self._queue.remove(uid)
-        self._table.nominated.pop(uid, None)
+        self._table.nominated.withdraw(uid)
         self._table.victims.discard(uid)
         if uid in self._table.placed:
             self._table.remove_pod(uid)
@@ -171,7 +171,7 @@ class Feed:
             return
         known = self._table.placed.get(uid)
         if old is not None and old.spec.node_name and known is not None and _same_for_others(old, new):
-            known[0].pod = new  # a report about its containers, as most changes are
+            self._table.report(new)  # a report about its containers, as most changes are
             return
         self._queue.remove(uid)
         if (

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from orchestra.scheduler.noderow import NodeRow
     from orchestra.scheduler.nodetable import NodeTable
     from orchestra.scheduler.podinfo import PodInfo
+    from orchestra.scheduler.trials import Check
     from orchestra.scheduler.view import Nodes
 
 MAX_SCORE = 100
@@ -156,6 +157,8 @@ class Plugin:
     `core_shape_only`: it reads nothing of a Pod but what is in `PodInfo.core_shape`. `even_stays_even`: where all
     raw scores are equal, `normalize` gives the same score whichever nodes are left. `amounts_only`: of a row its
     functions for rows read nothing but amounts and the number of Pods: `alloc`, `used`, `nonzero_*`, `pod_*`.
+    `skip_holds`: a Pod that its PreFilter skips it would skip as well if Pods were gone, or others had come that have
+    no affinity terms.
 
     A plugin that can be told something is an attrs class: its fields are its arguments, checked against their types
     when a profile is read from a document. Where the arguments have another shape, `arguments` is an attrs class of
@@ -169,6 +172,7 @@ class Plugin:
     core_shape_only: ClassVar[bool] = False
     even_stays_even: ClassVar[bool] = False
     amounts_only: ClassVar[bool] = False
+    skip_holds: ClassVar[bool] = False
 
     @classmethod
     def configured(cls, arguments: Any) -> Plugin:
@@ -260,10 +264,6 @@ class PostFilterResult:
     victims: tuple[PodInfo, ...] = ()
     message: str = ""
     keep: bool = False
-
-
-Check: TypeAlias = Callable[[str], "Rejection | None"]
-"""Runs all filters for the named node on the table as it is at that moment: why it is refused, or None."""
 
 
 @runtime_checkable

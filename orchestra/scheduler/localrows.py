@@ -119,6 +119,17 @@ class LocalRows:
             raise plugin_failed(plugin, point, error) from error
         return refusal, total
 
+    def codes_of(self, node: NodeRow) -> list[tuple[int, int]]:
+        """Return what the Filters say of a row, which may be one in thought: the position and code of each."""
+        plugin: Any = None
+        try:
+            found = []
+            for position, plugin, function in self._refusers:  # noqa: B007 - named in the error
+                found.append((position, function(node)))
+        except Exception as error:
+            raise plugin_failed(plugin, "Filter", error) from error
+        return found
+
     def scores_of(self, row: int) -> dict[str, int]:
         """Return what the functions for scores say of one row."""
         if row not in self._behind:

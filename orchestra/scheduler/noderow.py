@@ -13,6 +13,7 @@ class NodeRow:
     """One node. `node` is None while only its Pods are known; `alloc` and `used` follow the resource `columns`.
 
     `amounts` is a number that rows with equal amounts and equal counts of Pods share; 0 while nobody has asked.
+    `version` grows whenever the node or one of its Pods changes.
     """
 
     __slots__ = (
@@ -31,6 +32,7 @@ class NodeRow:
         "pods",
         "ports",
         "used",
+        "version",
     )
 
     def __init__(self, index: int, name: str, columns: dict[str, int]) -> None:
@@ -49,3 +51,31 @@ class NodeRow:
         self.pods: dict[str, PodInfo] = {}
         self.ports: dict[HostPort, int] = {}
         self.images: dict[str, int] = {}
+        self.version = 0
+
+    def count(self, pod: PodInfo, sign: int) -> None:
+        """Count what a Pod asks for: it comes (1) or goes (-1)."""
+        requests, columns, used = pod.requests, self.columns, self.used
+        for name, value in requests.amounts:
+            used[columns[name]] += sign * value
+        self.nonzero_cpu += sign * requests.nonzero_cpu
+        self.nonzero_memory += sign * requests.nonzero_memory
+        self.pod_count += sign
+        for port in pod.ports:
+            users = self.ports.get(port, 0) + sign
+            if users:
+                self.ports[port] = users
+            else:
+                del self.ports[port]
+        self.amounts = 0
+        self.version += 1
+
+    def copy(self) -> NodeRow:
+        """Return a row that can be changed without changing this one."""
+        twin = NodeRow.__new__(NodeRow)
+        for name in NodeRow.__slots__:
+            setattr(twin, name, getattr(self, name))
+        twin.used = self.used.copy()
+        twin.pods = self.pods.copy()
+        twin.ports = self.ports.copy()
+        return twin

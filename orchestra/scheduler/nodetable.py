@@ -22,9 +22,10 @@ from orchestra.scheduler.budgets import DisruptionBudget
 from orchestra.scheduler.columns import Interned, LabelColumns, grown
 from orchestra.scheduler.journal import Changes, Journal
 from orchestra.scheduler.noderow import NodeRow
+from orchestra.scheduler.nominations import Nominations
 from orchestra.scheduler.podgroups import PodGroups
 from orchestra.scheduler.podindex import PodIndex
-from orchestra.scheduler.podinfo import HostPort, PodInfo
+from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.resources import NATIVE, PODS, amount, counts
 
 INITIAL_ROWS: Final = 64
@@ -65,12 +66,13 @@ class NodeTable:
         self.owner_selectors: dict[tuple[str, str, str], Selector] = {}
         self.disruption_budgets: tuple[DisruptionBudget, ...] = ()
         self.groups = PodGroups()
-        self.nominated: dict[str, tuple[PodInfo, str]] = {}
+        self.nominated = Nominations()
         self.victims: set[str] = set()
         self.asked_about: set[str | tuple[str, str, str]] = set()
         self._amounts: dict[Hashable, int] = {}
         self._last_amounts = 0
         self._free: list[int] = []
+        self._names: tuple[str, ...] | None = None
         self._journal = Journal()
         for name in NATIVE:
             self.resource_id(name)
@@ -122,7 +124,14 @@ class NodeTable:
             self.size += 1
             self._note_everything()  # arrays of the old length are of no use any more
         self.by_name[name] = row
+        self._names = None
         return row
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all rows, in order."""
+        if self._names is None:
+            self._names = tuple([row.name for row in self.rows])
+        return self._names
 
     def _grow(self) -> None:
         capacity = self.capacity * 2
@@ -181,6 +190,7 @@ class NodeTable:
         for column, value in enumerate(row.alloc):
             self.allocatable[column][row.index] = value
         row.amounts = 0
+        row.version += 1
         row.pod_limit = row.alloc[self.resources.index[PODS]]
         self.pod_limit[row.index] = row.pod_limit
 
@@ -213,6 +223,7 @@ class NodeTable:
         for column in self.allocatable:
             column[index] = 0
         row.amounts = 0
+        row.version += 1
         row.pod_limit = 0
         self.pod_limit[index] = 0
         self._journal.note(index, node=True)
@@ -228,10 +239,11 @@ class NodeTable:
             old, row = known
             if row.name == node and _counts_the_same(old, pod):
                 row.pods[pod.uid] = pod
+                row.version += 1
                 self.placed[pod.uid] = (pod, row)
                 return
             self.remove_pod(pod.uid)
-        self.nominated.pop(pod.uid, None)
+        self.nominated.withdraw(pod.uid)
         row = self.row_of(node)
         row.pods[pod.uid] = pod
         self.placed[pod.uid] = (pod, row)
@@ -242,6 +254,7 @@ class NodeTable:
         info, row = self.placed[pod.metadata.uid or pod.key]
         self.assumed.discard(info.uid)
         info.pod = pod
+        row.version += 1
         labels = pod.metadata.labels
         if info.labels != labels and self.index.relabel(info, row.index, labels):
             self._journal.note(row.index, node=False)
@@ -268,44 +281,44 @@ class NodeTable:
             self.remove_pod(uid)
 
     def _count(self, pod: PodInfo, row: NodeRow, sign: int) -> None:
-        index, requests, columns, used = row.index, pod.requests, row.columns, row.used
-        for name, value in requests.amounts:
-            column = columns[name] if name in columns else self.resource_id(name)
-            used[column] = total = used[column] + sign * value
-            self.requested[column][index] = total
-        row.nonzero_cpu += sign * requests.nonzero_cpu
-        row.nonzero_memory += sign * requests.nonzero_memory
-        row.pod_count += sign
-        row.amounts = 0
+        index = row.index
+        for name, _ in pod.requests.amounts:
+            self.resource_id(name)
+        row.count(pod, sign)
+        for name, _ in pod.requests.amounts:
+            column = row.columns[name]
+            self.requested[column][index] = row.used[column]
         self.nonzero_cpu[index] = row.nonzero_cpu
         self.nonzero_memory[index] = row.nonzero_memory
         self.pod_count[index] = row.pod_count
-        for port in pod.ports:
-            self._count_port(port, row, sign)
+        for address, protocol, number in pod.ports:
+            self._count_port(index, address, (protocol, number), sign)
         self.index.add(pod, index, sign)
         self._journal.note(index, node=False)
 
-    def _count_port(self, port: HostPort, row: NodeRow, sign: int) -> None:
-        address, protocol, number = port
-        users = self.port_users.setdefault((protocol, number), {})
-        taken = users.setdefault(row.index, {})
-        count = taken.get(address, 0) + sign
-        if count:
-            taken[address] = row.ports[port] = count
-        else:
+    def _count_port(self, index: int, address: str, port: tuple[str, int], sign: int) -> None:
+        users = self.port_users.setdefault(port, {})
+        taken = users.setdefault(index, {})
+        taken[address] = taken.get(address, 0) + sign
+        if not taken[address]:
             del taken[address]
-            del row.ports[port]
         if not taken:
-            del users[row.index]
+            del users[index]
         if not users:
-            del self.port_users[protocol, number]
+            del self.port_users[port]
+
+    def report(self, pod: Pod) -> None:
+        """Take in the newest state of a Pod that asks for what it asked for."""
+        info, row = self.placed[pod.metadata.uid or pod.key]
+        info.pod = pod
+        row.version += 1
 
     def nominate(self, pod: PodInfo, node: str) -> None:
         """Keep the room on a node that victims leave for a Pod; an empty name gives it up."""
         if node:
-            self.nominated[pod.uid] = (pod, node)
+            self.nominated.put(pod, node)
         else:
-            self.nominated.pop(pod.uid, None)
+            self.nominated.withdraw(pod.uid)
 
     # -- other objects that decisions read
 

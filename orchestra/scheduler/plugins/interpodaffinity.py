@@ -56,6 +56,7 @@ class InterPodAffinity(Plugin):
 
     name: ClassVar[str] = "InterPodAffinity"
     core_shape_only: ClassVar[bool] = True
+    skip_holds: ClassVar[bool] = True
     arguments: ClassVar[type[InterPodAffinityArgs]] = InterPodAffinityArgs
     hard_pod_affinity_weight: int = 1
     ignore_wishes_of_others: bool = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 from typing import ClassVar, Final
 from zlib import crc32
 
@@ -19,7 +20,6 @@ from orchestra.scheduler.budgets import DisruptionBudget
 from orchestra.scheduler.diagnosis import Diagnosis
 from orchestra.scheduler.interface import (
     SKIP,
-    Check,
     CycleState,
     Plugin,
     PostFilterResult,
@@ -29,6 +29,7 @@ from orchestra.scheduler.interface import (
 from orchestra.scheduler.noderow import NodeRow
 from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import PodInfo
+from orchestra.scheduler.trials import Check
 
 NO_VICTIMS: Final = "No preemption victims found for incoming pod"
 NOT_HELPFUL: Final = "Preemption is not helpful for scheduling"
@@ -40,19 +41,22 @@ _ABOVE_ANY_PRIORITY: Final = 2**31
 
 @attrs.frozen
 class _Candidate:
-    """A node with the Pods that would have to go, the most important one first."""
+    """A node with the Pods that would have to go, the most important one first.
+
+    `badness` is how much evicting them hurts: smaller is better, compared from left to right.
+    """
 
     node: str
     victims: tuple[PodInfo, ...]
-    violations: int
+    badness: tuple[int, int, int, int, float]
 
-    @property
-    def badness(self) -> tuple[int, int, int, int, float]:
-        """How much evicting the victims hurts: smaller is better, compared from left to right."""
-        highest = self.victims[0].priority
-        total = sum(victim.priority + _ABOVE_ANY_PRIORITY for victim in self.victims)
-        earliest = min(started(victim) for victim in self.victims if victim.priority == highest)
-        return (self.violations, highest, total, len(self.victims), -earliest.timestamp())
+    @classmethod
+    def of(cls, node: str, victims: list[PodInfo], violations: int) -> _Candidate:
+        """Return a candidate; `violations` is how many of the victims a budget protects."""
+        highest = victims[0].priority
+        total = sum(victim.priority + _ABOVE_ANY_PRIORITY for victim in victims)
+        earliest = min(started(victim) for victim in victims if victim.priority == highest)
+        return cls(node, tuple(victims), (violations, highest, total, len(victims), -earliest.timestamp()))
 
 
 def started(pod: PodInfo) -> datetime:
@@ -85,19 +89,16 @@ class DefaultPreemption(Plugin):
             return PostFilterResult(message="preemption: not eligible due to preemptionPolicy=Never.")
         if _waits_for_victims(pod, table, diagnosis):
             return PostFilterResult(message="preemption: not eligible due to a terminating pod on the nominated node.")
-        helpful = [
-            table.rows[row]
-            for row in range(len(diagnosis.names))
-            if diagnosis.active[row] and _can_help(diagnosis, row)
-        ]
+        helpful = _helpful(diagnosis)
         told = self.candidates
         share = len(helpful) * told.min_candidate_nodes_percentage // 100
         limit = max(told.min_candidate_nodes_absolute, share)
         start = crc32(pod.uid.encode()) % len(helpful) if len(helpful) > limit else 0
         candidates: list[_Candidate] = []
         reasons: dict[str, int] = {}
-        for row in (*helpful[start:], *helpful[:start]):
-            found = _victims_on(pod, table, row, check)
+        for index in (*helpful[start:], *helpful[:start]):
+            row = table.rows[index]
+            found = check.remembered(row, partial(_victims_on, pod, table, row, check))
             if isinstance(found, tuple):
                 for reason in found:
                     reasons[reason] = reasons.get(reason, 0) + 1
@@ -114,14 +115,15 @@ class DefaultPreemption(Plugin):
         return PostFilterResult(message=f"preemption: 0/{diagnosis.node_count} nodes are available: {listed}.")
 
 
-def _can_help(diagnosis: Diagnosis, row: int) -> bool:
-    refusal = diagnosis.refusal(row)
-    return refusal is not None and refusal[1].resolvable
+def _helpful(diagnosis: Diagnosis) -> list[int]:
+    """Return the rows that were refused for a reason that evicting Pods can do something about."""
+    rows = [refused.rows for refused in diagnosis.refusals if refused.rejection.resolvable]
+    return sorted(row for some in rows for row in some.tolist())
 
 
 def _waits_for_victims(pod: PodInfo, table: NodeTable, diagnosis: Diagnosis) -> bool:
     """Say whether the Pod has preempted before and its victims are still on their way out."""
-    _, nominated = table.nominated.get(pod.uid, (pod, pod.pod.status.nominated_node_name))
+    nominated = table.nominated.node_of(pod.uid) or pod.pod.status.nominated_node_name
     row = table.by_name.get(nominated or "")
     if row is None or row.node is None or row.index >= len(diagnosis.names):
         return False
@@ -146,31 +148,26 @@ def _victims_on(pod: PodInfo, table: NodeTable, row: NodeRow, check: Check) -> _
     lower = sorted((other for other in row.pods.values() if other.priority < pod.priority), key=_importance)
     if not lower:
         return (NO_VICTIMS,)
-    assumed = {other.uid for other in lower if other.uid in table.assumed}
-
-    def put_back(other: PodInfo) -> None:
-        (table.assume if other.uid in assumed else table.set_pod)(other, row.name)
-
+    trial = check.trial(row)
     gone = list(lower)
     try:
         for other in lower:
-            table.remove_pod(other.uid)
-        refusal = check(row.name)
+            trial.remove(other)
+        refusal = trial.refusal()
         if refusal is not None:
             return refusal.reasons
         violations = 0
         protected, others = split_by_budgets(lower, table.disruption_budgets)
         for other in (*protected, *others):
-            put_back(other)
-            if check(row.name) is None:
+            trial.put_back(other)
+            if trial.refusal() is None:
                 gone.remove(other)
             else:
-                table.remove_pod(other.uid)
+                trial.remove(other)
                 violations += other in protected
-        return _Candidate(row.name, tuple(gone), violations) if gone else (NO_VICTIMS,)
+        return _Candidate.of(row.name, gone, violations) if gone else (NO_VICTIMS,)
     finally:
-        for other in gone:
-            put_back(other)
+        trial.end()
 
 
 def split_by_budgets(

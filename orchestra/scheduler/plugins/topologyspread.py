@@ -127,6 +127,7 @@ class PodTopologySpread(Plugin):
     arguments: ClassVar[type[PodTopologySpreadArgs]] = PodTopologySpreadArgs
     name: ClassVar[str] = "PodTopologySpread"
     core_shape_only: ClassVar[bool] = True
+    skip_holds: ClassVar[bool] = True
     defaults: tuple[TopologySpreadConstraint, ...] = SYSTEM_DEFAULTS
     system_defaults: bool = True
     """Whether `defaults` are the system's, which put up with nodes that lack a label."""

@@ -1,0 +1,61 @@
+"""Which Pods are nominated for which nodes: they are to have the room that their victims leave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import count
+from typing import Final
+
+from orchestra.api.frozen import FrozenDict
+from orchestra.scheduler.podinfo import PodInfo
+
+NOBODY: Final[Mapping[str, PodInfo]] = FrozenDict()
+
+
+class Nominations:
+    """Nominated Pods by uid, and by node."""
+
+    def __init__(self) -> None:
+        self._by_uid: dict[str, tuple[PodInfo, str]] = {}
+        self._by_node: dict[str, dict[str, PodInfo]] = {}
+        self._versions: dict[str, int] = {}
+        self._counter = count(1)
+
+    def __len__(self) -> int:
+        return len(self._by_uid)
+
+    def __iter__(self) -> Iterator[tuple[PodInfo, str]]:
+        return iter(self._by_uid.values())
+
+    def node_of(self, uid: str) -> str:
+        """Return the node that a Pod is nominated for; empty when it is not."""
+        known = self._by_uid.get(uid)
+        return "" if known is None else known[1]
+
+    def on(self, node: str) -> Mapping[str, PodInfo]:
+        """Return the Pods that are nominated for a node, by uid."""
+        return self._by_node.get(node) or NOBODY
+
+    def version_of(self, node: str) -> int:
+        """Return what changes with every Pod that is nominated for a node, or is no more; 0 while there is none."""
+        return self._versions.get(node, 0)
+
+    def put(self, pod: PodInfo, node: str) -> None:
+        """Nominate a Pod."""
+        self.withdraw(pod.uid)
+        self._by_uid[pod.uid] = (pod, node)
+        self._by_node.setdefault(node, {})[pod.uid] = pod
+        self._versions[node] = next(self._counter)
+
+    def withdraw(self, uid: str) -> None:
+        """Take a nomination back, if there is one."""
+        known = self._by_uid.pop(uid, None)
+        if known is None:
+            return
+        node = known[1]
+        rest = self._by_node[node]
+        del rest[uid]
+        if rest:
+            self._versions[node] = next(self._counter)
+        else:
+            del self._by_node[node], self._versions[node]
