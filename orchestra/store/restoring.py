@@ -52,7 +52,7 @@ async def restore_snapshot(
             await _build(built, held, revision)
             await anyio.to_thread.run_sync(_publish, built, target)
     except OSError as error:
-        raise StoreError(f"cannot restore to {target}: {error}") from error
+        raise StoreError(f"cannot restore to {target}: {error.strerror or error}") from error
     return revision
 
 

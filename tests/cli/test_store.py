@@ -191,6 +191,13 @@ async def test_a_snapshot_that_is_not_there_or_cannot_be_read_is_named(shell: Sh
     assert shell.err == f"error: {shell.file}: No such file or directory\n"
     assert await shell.restore(shell.folder / "new", file=shell.data) == 1
     assert shell.err == f"error: {shell.data}: Is a directory\n"
+    assert await shell.restore(shell.folder / "new", file=shell.folder / ("x" * 300)) == 1
+    assert shell.err.endswith(": File name too long\n")
+    await shell.snapshot()
+    for name in ("x" * 300, "backup"):
+        assert await shell.restore(shell.folder / name) == 1
+        assert shell.err.endswith((": File name too long\n", "backup: File exists\n"))
+    shell.file.unlink()
     assert shell.there() == ["data"]
 
 

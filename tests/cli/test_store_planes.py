@@ -27,7 +27,7 @@ from orchestra.clock import SystemClock
 from orchestra.controller import Election, SharedInformers
 from orchestra.controller.leader import Terms
 from orchestra.cri import FakeRuntime, ProcessRuntime
-from orchestra.errors import Conflict, Expired
+from orchestra.errors import Conflict, Expired, ServiceUnavailable
 from orchestra.node import NodeAgent
 from orchestra.plane import ControlPlane
 from orchestra.store import FROM_KEY, MemoryStore, Range, SQLiteStore, restore_snapshot
@@ -37,7 +37,7 @@ from tests.plane.kill_child import deployment as sleepers
 from tests.plane.kill_child import new_plane
 from tests.plane.processes import containers_of, end_users, users_of
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 90.0  # a client whose server was away looks for it ever more seldom, the last time after 30 s
 DECLARED: tuple[type[Object], ...] = (Deployment, Service, ConfigMap, Namespace)
 TERMS = Terms(lease_seconds=1.0, renew_deadline_seconds=0.6, retry_seconds=0.1)
 
@@ -244,6 +244,7 @@ async def test_clients_and_agents_that_were_connected_go_on_with_the_restored_pl
             await restore_snapshot(folder / "backup", folder / "new.db")
             assert len(containers_of(folder)) == 3
             await served.start(folder / "new.db")
+            await answered(client)
             await settled(client, {"web": 2})
             with anyio.fail_after(WAIT_SECONDS):
                 await configs.wait_revision(RESTORE_REVISIONS)
@@ -256,6 +257,18 @@ async def test_clients_and_agents_that_were_connected_go_on_with_the_restored_pl
         await served.stop()
         tasks.cancel_scope.cancel()
     assert users_of(folder) == []
+
+
+async def answered(client: Client) -> None:
+    """Wait until the client has found the server again: until then it says that there is none."""
+    with anyio.fail_after(WAIT_SECONDS):
+        while True:
+            try:
+                await client.list(Node)
+            except ServiceUnavailable:
+                await anyio.sleep(0.05)
+            else:
+                return
 
 
 async def refuses_old_revisions(client: Client, changed: ConfigMap, listed: ObjectList[ConfigMap]) -> None:

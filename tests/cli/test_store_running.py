@@ -45,12 +45,15 @@ def test_a_plane_that_runs_is_backed_up_and_looked_after_through_its_socket(comm
         )
         live = json.loads(commands.output("store", "hash", str(revision), "--data-dir", "data", "-o", "json"))
         commands.output("delete", "configmap", "kept")
+        commands.output("store", "restore", "backup", "--data-dir", "new")
+        twin = commands("up", "--data-dir", "new", "--nodes", "0")
+        assert twin.returncode == 1
+        assert twin.stderr.startswith("error: another plane on this machine uses the cluster addresses 127.")
         assert plane.stop() == 0
     assert not socket.exists()
     # Stopped, it is the same store; what is served tells a hash's first 32 bits.
     still = json.loads(commands.output("store", "hash", str(revision), "--data-dir", "data", "-o", "json"))
     assert still["hash"].startswith(live["hash"])
-    commands.output("store", "restore", "backup", "--data-dir", "new")
     with commands.running("up", "--data-dir", "new", "--nodes", "0"):
         assert commands.output("get", "configmap", "kept", "-o", "jsonpath={.data.key}") == "value"
 

@@ -115,11 +115,8 @@ async def restore(options: RestoreOptions, terminal: Terminal) -> int:
     """Make a store from a snapshot: whole or not at all."""
     from orchestra.store import restore_snapshot
 
-    if not options.file.exists():
-        raise CommandError(f"{options.file}: No such file or directory")
     directory = options.data_dir or default_data_dir()
-    if directory.exists():
-        private_directory(directory)
+    _check_private(directory)
     more = {} if options.raise_revision is None else {"raise_revision": options.raise_revision}
     with _files_of(options.file):
         revision = await restore_snapshot(options.file, directory / STORE_FILE, **more)
@@ -248,6 +245,12 @@ def _size(size_bytes: int) -> str:
 def _check_new(path: Path, *, overwrite: bool) -> None:
     if os.path.lexists(path) and not overwrite:
         raise CommandError(f"{path} exists: name another file, or replace it with --overwrite")
+
+
+def _check_private(directory: Path) -> None:
+    """Refuse a directory that others may enter; one that is not there is made when there is something to put there."""
+    if os.path.lexists(directory):
+        private_directory(directory)
 
 
 @contextmanager

@@ -81,7 +81,11 @@ class Maintenance:
         try:
             answer = await self._caller.call("HashKV", rpc_pb2.HashKVRequest(revision=at), repeatable=True)
         except Compacted:
-            raise Compacted(await compact_revision(self._caller, FIRST_KEY)) from None
+            if revision:
+                raise Compacted(await compact_revision(self._caller, FIRST_KEY)) from None
+            # Up to 3.4 etcd counts the compact revision itself as compacted, unless it is not named.
+            answer = await self._caller.call("HashKV", rpc_pb2.HashKVRequest(), repeatable=True)
+            at = answer.hash_revision or answer.header.revision
         except FutureRevision:
             raise FutureRevision(at, await present_revision(self._caller, FIRST_KEY)) from None
         return KeyspaceHash(hash=f"{answer.hash:08x}", revision=at, compact_revision=max(answer.compact_revision, 0))
