@@ -12,7 +12,6 @@ import pytest
 from orchestra._proto.etcd.v3 import rpc_pb2
 from orchestra.errors import (
     AmbiguousCommit,
-    CommitFailed,
     InvalidTxn,
     StoreAccessDenied,
     StoreClosed,
@@ -26,7 +25,7 @@ from orchestra.store.etcd.calls import error_of
 from orchestra.store.etcd.channel import DELETES_KEPT, PROGRESS_IN_ORDER, Connection, has_fix
 from orchestra.store.etcd.failures import CallFailed, Failure, Fate, classify
 from orchestra.store.etcd.watch import EtcdWatch, by_revision
-from orchestra.store.etcd.watch_stream import WatchStream
+from orchestra.store.etcd.watch_stream import ASK_AGAIN_SECONDS, WatchStream
 
 
 @pytest.mark.parametrize(
@@ -61,7 +60,7 @@ def test_a_failure_is_undone_only_when_that_is_certain(code: str, text: str, fat
         ("UNAVAILABLE", "Socket closed", True, False, StoreUnavailable),
         ("UNAVAILABLE", "Socket closed", True, True, StoreClosed),
         ("UNAVAILABLE", answers.NO_LEADER.text, False, False, StoreUnavailable),
-        ("RESOURCE_EXHAUSTED", answers.NO_SPACE.text, False, False, CommitFailed),
+        ("RESOURCE_EXHAUSTED", answers.NO_SPACE.text, False, False, AmbiguousCommit),
         ("PERMISSION_DENIED", answers.PERMISSION_DENIED.text, False, False, StoreAccessDenied),
         ("UNAUTHENTICATED", answers.INVALID_AUTH_TOKEN.text, False, False, StoreAccessDenied),
         ("INVALID_ARGUMENT", answers.REQUEST_TOO_LARGE.text, False, False, InvalidTxn),
@@ -189,6 +188,9 @@ class _Home:
     def ended(self, stream: WatchStream, failure: Failure) -> None:
         pass
 
+    def confirmed(self, watch: EtcdWatch) -> None:
+        pass
+
     def refused(self, watch: EtcdWatch, stream: WatchStream, reason: str) -> None:
         raise AssertionError(reason)
 
@@ -224,6 +226,7 @@ class _Member:
         return sum(message.HasField("progress_request") for message in self.sent)
 
 
+@pytest.mark.virtual_time
 async def test_a_progress_answer_from_before_a_watch_says_nothing_of_it() -> None:
     member = _Member()
     stream = WatchStream(_Home(), cast("Connection", member))
@@ -233,7 +236,9 @@ async def test_a_progress_answer_from_before_a_watch_says_nothing_of_it() -> Non
         stream.add(old)
         await member.answer(1, 10, created=True)
         stream.ask_progress()
-        stream.ask_progress()  # of these one may have been dropped, and one be under way
+        stream.ask_progress()
+        await anyio.sleep(ASK_AGAIN_SECONDS)
+        stream.ask_progress()  # of the two one may have been dropped, and one be under way
         stream.add(past)
         past.want(10)
         await member.answer(2, 10, created=True)

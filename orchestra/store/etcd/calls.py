@@ -7,12 +7,14 @@ from typing import Any, Final
 import anyio
 
 from orchestra._log import get_logger
+from orchestra._proto.etcd.v3 import rpc_pb2
 from orchestra.backoff import Backoff
 from orchestra.clock import Clock
-from orchestra.errors import AmbiguousCommit, StoreAccessDenied, StoreClosed, StoreError, StoreUnavailable
+from orchestra.errors import AmbiguousCommit, CommitFailed, StoreAccessDenied, StoreClosed, StoreError, StoreUnavailable
+from orchestra.store.etcd import answers
 from orchestra.store.etcd.channel import Connection
 from orchestra.store.etcd.connector import Connector
-from orchestra.store.etcd.failures import CallFailed, Failure, Fate
+from orchestra.store.etcd.failures import QUOTA_REACHED, CallFailed, Failure, Fate
 
 RETRY: Final = Backoff(initial_seconds=0.02, max_seconds=1.0, jitter=0.5)
 
@@ -26,6 +28,8 @@ class Caller:
         self._connector = connector
         self._clock = clock
         self._timeout_seconds = timeout_seconds
+        self._is_full = False
+        """Whether a write was refused because the quota was reached."""
 
     async def call(self, rpc: str, request: Any, *, repeatable: bool) -> Any:
         """Make a call and return its answer.
@@ -38,6 +42,22 @@ class Caller:
             return await self._attempts(rpc, request, repeatable=repeatable)
         except CallFailed as failed:
             raise error_of(failed.failure, repeatable=repeatable, closed=self._connector.closed) from failed
+
+    async def check_room(self) -> None:
+        """Raise `CommitFailed` if the database is known to be full, and still is.
+
+        Then nothing of a write has happened for certain, for it was not sent.
+        """
+        if not self._is_full:
+            return
+        request = rpc_pb2.AlarmRequest(action=rpc_pb2.AlarmRequest.GET)
+        try:
+            answer = await self.call("Alarm", request, repeatable=True)
+        except StoreAccessDenied:
+            return  # not to be known by this user: the write itself finds out
+        if any(alarm.alarm == rpc_pb2.NOSPACE for alarm in answer.alarms):
+            raise CommitFailed(QUOTA_REACHED)
+        self._is_full = False
 
     async def _attempts(self, rpc: str, request: Any, *, repeatable: bool) -> Any:
         deadline = anyio.current_time() + self._timeout_seconds
@@ -71,6 +91,8 @@ class Caller:
         raise StoreUnavailable(f"no etcd member answered within {self._timeout_seconds:g} s")
 
     def _notice(self, connection: Connection, failure: Failure) -> None:
+        if failure.text == answers.NO_SPACE.text:
+            self._is_full = True
         if failure.lost:
             self._connector.give_up(connection, failure.text)
         elif failure.fate is Fate.UNDONE:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import anyio
@@ -22,8 +22,8 @@ from orchestra.store.etcd.options import MAX_ANSWER_BYTES, Endpoint, EtcdTLS
 PROGRESS_IN_ORDER: Final = {(3, 4): 31, (3, 5): 13}
 """From these patch releases on the answer to a progress request cannot overtake events (etcd issue 15220)."""
 
-AFTERMATH_SECONDS: Final = 0.03
-"""gRPC hears of the end of a cancelled call a moment later, and complains if the event loop is gone by then."""
+LAST_CALL_SECONDS: Final = 0.01
+"""How long the call may take that is made only to see the end of those before it."""
 
 CLOSED: Final = Failure(Fate.UNKNOWN, "the connection was closed", lost=True)
 
@@ -85,6 +85,8 @@ class Connection:
         self.token = ""
         self.has_leader = False
         self.lost = False
+        self._calls: dict[Any, None] = {}
+        """Those under way."""
         self._was_cut = False
         """Whether a call was cancelled."""
         options: list[tuple[str, Any]] = [
@@ -146,34 +148,50 @@ class Connection:
 
     async def unary(self, rpc: str, request: Any, timeout_seconds: float | None) -> Any:
         """Make a call with one answer. Raises `CallFailed`. Cancelling it ends this call alone."""
+        if self.lost:
+            raise CallFailed(Failure(Fate.UNDONE, "the connection was closed", lost=True))
         with failures():
+            call = self._methods[rpc](request, timeout=timeout_seconds, metadata=self._metadata())
+            self._calls[call] = None
             try:
-                return await self._methods[rpc](request, timeout=timeout_seconds, metadata=self._metadata())
+                return await call
             except asyncio.CancelledError:
                 self._was_cut = True
                 # For a call that its caller's scope cancels gRPC raises an exception of its own, which the scope would
                 # not know. Here the scope says again that it is cancelled, if it is.
                 await checkpoint()
                 raise
+            finally:
+                del self._calls[call]
 
     @contextmanager
     def stream(self, rpc: str) -> Iterator[Stream]:
         """Begin a call in both directions; it ends with the block."""
+        if self.lost:
+            raise CallFailed(Failure(Fate.UNDONE, "the connection was closed", lost=True))
         with failures():
             call = self._methods[rpc](metadata=self._metadata())
+        self._calls[call] = None
         self._was_cut = True
         try:
             yield Stream(call)
         finally:
+            del self._calls[call]
             call.cancel()
 
     async def close(self) -> None:
         """Close the connection; whatever is under way over it fails."""
         self.lost = True
         with anyio.CancelScope(shield=True):
-            await self._channel.close(None)
+            for call in tuple(self._calls):
+                self._was_cut = True
+                call.cancel()
             if self._was_cut:
-                await anyio.sleep(AFTERMATH_SECONDS)
+                # gRPC tells the event loop of the end of a cancelled call later, and complains if the loop is closed
+                # by then. It tells of ends in their order: this call ends after all others.
+                with suppress(CallFailed), failures():
+                    await self._methods["Status"](rpc_pb2.StatusRequest(), timeout=LAST_CALL_SECONDS)
+            await self._channel.close(None)
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         # A member that has no leader says so at once, before anything happens, and ends its watches.

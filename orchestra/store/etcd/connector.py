@@ -54,6 +54,7 @@ class Connector:
         self._password = password
         self._tasks: TaskGroup | None = None
         self._current: Connection | None = None
+        self._closing: dict[Connection, None] = {}
         self._attempt: _Attempt | None = None
         self._renewing = anyio.Lock()
         self._doubt = anyio.Event()
@@ -81,8 +82,9 @@ class Connector:
 
     async def close(self) -> None:
         """End the present connection with all that is under way over it."""
-        if self._current is not None:
-            await self._current.close()
+        for connection in (*self._closing, *filter(None, [self._current])):
+            await connection.close()
+        self._closing.clear()
 
     async def get(self) -> Connection:
         """Return a connection to a member that has a leader.
@@ -110,7 +112,8 @@ class Connector:
         log.warning("lost the connection to etcd", endpoint=str(connection.endpoint), error=why)
         connection.lost = True
         self._next = self._endpoints.index(connection.endpoint) + 1
-        self._tasks.start_soon(connection.close)
+        self._closing[connection] = None
+        self._tasks.start_soon(self._close, connection)
 
     def doubt(self) -> None:
         """Look soon whether another member would be better: this one said that it has no leader."""
@@ -172,9 +175,14 @@ class Connector:
                 wrong[endpoint] = "it has no leader: most members of its cluster are out of its reach"
                 await connection.close()
 
-        async with anyio.create_task_group() as tasks:
-            for place, endpoint in enumerate(order):
-                tasks.start_soon(try_one, place, endpoint, tasks.cancel_scope.cancel)
+        try:
+            async with anyio.create_task_group() as tasks:
+                for place, endpoint in enumerate(order):
+                    tasks.start_soon(try_one, place, endpoint, tasks.cancel_scope.cancel)
+        except BaseException:
+            for connection in found:
+                await connection.close()
+            raise
         if found:
             connection = found[0]
             log.info("connected to etcd", endpoint=str(connection.endpoint), version=connection.version)
@@ -196,16 +204,26 @@ class Connector:
             connection = self._current
             if connection is None or connection.lost:
                 continue
-            try:
-                with time_limit(options.heartbeat_timeout_seconds):
-                    status = await connection.unary("Status", rpc_pb2.StatusRequest(), None)
-            except CallFailed as failed:
-                # A refusal is an answer too.
-                if failed.failure.fate is not Fate.REFUSED:
-                    self.give_up(connection, f"it does not answer: {failed.failure.text}")
-                continue
-            if not status.leader and len(self._endpoints) > 1:
+            if not await self._has_leader(connection) and not connection.lost and len(self._endpoints) > 1:
                 await self._look_elsewhere(connection)
+
+    async def _has_leader(self, connection: Connection) -> bool:
+        """Ask a member whether it has a leader; give it up when it does not answer.
+
+        It is asked twice: when this process itself stood still for a while, the first time is over at once.
+        """
+        seconds = self._options.heartbeat_timeout_seconds / 2
+        why = ""
+        for _ in range(2):
+            try:
+                with time_limit(seconds):
+                    return bool((await connection.unary("Status", rpc_pb2.StatusRequest(), None)).leader)
+            except CallFailed as failed:
+                if failed.failure.fate is Fate.REFUSED:
+                    return True  # an answer, too
+                why = failed.failure.text
+        self.give_up(connection, f"it does not answer: {why}")
+        return False
 
     async def _look_elsewhere(self, connection: Connection) -> None:
         others = tuple(one for one in self._endpoints if one != connection.endpoint)
@@ -213,5 +231,12 @@ class Connector:
             better = await self._choose(others)
         except StoreError:
             return
+        if connection.lost:
+            await better.close()  # others have looked for one meanwhile
+            return
         self.give_up(connection, "it has no leader")
         self._current = better
+
+    async def _close(self, connection: Connection) -> None:
+        await connection.close()
+        self._closing.pop(connection, None)

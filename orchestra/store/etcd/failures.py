@@ -14,6 +14,7 @@ from typing import Final
 import attrs
 
 from orchestra.errors import (
+    AmbiguousCommit,
     CommitFailed,
     Compacted,
     CorruptStore,
@@ -64,11 +65,15 @@ class CallFailed(Exception):
         self.failure = failure
 
 
+QUOTA_REACHED: Final = (
+    "etcd's database has reached its quota (--quota-backend-bytes): delete and compact, defragment, then disarm the"
+    " NOSPACE alarm"
+)
+
+
 def _quota(_: str) -> StoreError:
-    return CommitFailed(
-        "etcd's database has reached its quota (--quota-backend-bytes): compact and defragment it, then disarm the"
-        " NOSPACE alarm"
-    )
+    # Not CommitFailed: a write that takes the database over its quota is refused with these words, and done.
+    return AmbiguousCommit(f"{QUOTA_REACHED}; whether this write was the last one that went in is not known")
 
 
 def _no_user(_: str) -> StoreError:

@@ -91,6 +91,12 @@ def sole_delete_result(answer: rpc_pb2.DeleteRangeResponse) -> TxnResult:
     return TxnResult(revision, True, (_deleted(answer, revision),))
 
 
+def puts_anything(request: Txn) -> bool:
+    """Return whether a txn could put a key."""
+    ops = (*request.success, *request.failure)
+    return any(isinstance(op, Put) or (isinstance(op, Txn) and puts_anything(op)) for op in ops)
+
+
 def key_value(message: kv_pb2.KeyValue) -> KeyValue:
     """Return a key as a revision left it."""
     return KeyValue(

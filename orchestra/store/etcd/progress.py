@@ -12,7 +12,7 @@ may not read every key is told only what those members say by themselves
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Protocol
 
 import anyio
 
@@ -20,10 +20,7 @@ from orchestra._log import get_logger
 from orchestra.errors import Compacted, StoreAccessDenied, StoreError, StoreUnavailable, WatchOverflow
 from orchestra.store.etcd.beacon import Beacon
 from orchestra.store.etcd.watch import EtcdWatch
-from orchestra.store.etcd.watch_stream import WatchStream
-
-ASK_AGAIN_SECONDS: Final = 0.1
-"""How soon a request that was not answered, because some watch of its stream was catching up, is sent again."""
+from orchestra.store.etcd.watch_stream import ASK_AGAIN_SECONDS, WatchStream
 
 log = get_logger("store")
 

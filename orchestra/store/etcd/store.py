@@ -130,7 +130,7 @@ class EtcdStore(Store):
             # An exception of the body passes by the task group, which would wrap it into an ExceptionGroup. A
             # cancellation does not: possibly it is the group's own doing, because one of its tasks failed.
             exc_type = exc = traceback = None
-        tasks.cancel_scope.cancel()
+            tasks.cancel_scope.cancel()
         try:
             swallowed = await tasks.__aexit__(exc_type, exc, traceback)
         finally:
@@ -182,6 +182,8 @@ class EtcdStore(Store):
             # A member whose quota is reached takes this, and no txn, so that room can be made.
             deleted = await self._call("DeleteRange", sole, repeatable=False)
             return messages.sole_delete_result(deleted)
+        if messages.puts_anything(request):
+            await self._caller.check_room()
         message = messages.txn_request(request)
         try:
             answer = await self._call("Txn", message, repeatable=is_read_only(request))
@@ -214,6 +216,7 @@ class EtcdStore(Store):
         """See `Store.lease_grant`."""
         check_lease(lease_id or 1, ttl_seconds)
         self._check_open()
+        await self._caller.check_room()
         if lease_id:
             return await grant(self._caller, lease_id, ttl_seconds, repeatable=False)
         # A number that nobody else has makes the request one that can be repeated.

@@ -18,6 +18,9 @@ from orchestra.store.etcd.watch import EtcdWatch
 ALL_WATCHES: Final = -1
 """The id under which a member answers a progress request, for every watch of the stream."""
 
+ASK_AGAIN_SECONDS: Final = 0.1
+"""How soon a progress request that is not answered is sent again."""
+
 MAX_UNANSWERED: Final = 32
 """A stream with so many progress requests that may still be answered takes no new watches."""
 
@@ -29,6 +32,10 @@ class Home(Protocol):
 
     def ended(self, stream: WatchStream, failure: Failure) -> None:
         """Notice that the stream ended; its watches are without one."""
+        ...
+
+    def confirmed(self, watch: EtcdWatch) -> None:
+        """Notice that a member tells of a watch from now on."""
         ...
 
     def refused(self, watch: EtcdWatch, stream: WatchStream, reason: str) -> None:
@@ -65,6 +72,7 @@ class WatchStream:
         self._more = anyio.Event()
         self._unanswered = 0
         """Progress requests that may still be answered: a member drops one while a watch is catching up."""
+        self._asked_at = 0.0
         self._scope = anyio.CancelScope()
         self.open = True
 
@@ -118,7 +126,17 @@ class WatchStream:
         return watch in self._ids
 
     def ask_progress(self) -> None:
-        """Ask how far all watches have come; a member that cannot say it of each does not answer."""
+        """Ask how far all watches have come, unless that was done just now.
+
+        A member that cannot say it of each, because one is catching up, does not answer: it is asked again.
+        """
+        now = anyio.current_time()
+        if self._unanswered and now < self._asked_at + ASK_AGAIN_SECONDS:
+            return
+        self._asked_at = now
+        self._ask_progress()
+
+    def _ask_progress(self) -> None:
         self._unanswered += 1
         self._put(rpc_pb2.WatchRequest(progress_request=rpc_pb2.WatchProgressRequest()))
 
@@ -160,8 +178,7 @@ class WatchStream:
             self._home.refused(placed.watch, self, answer.cancel_reason)
             return
         placed.made_at = answer.header.revision
-        placed.watch.refusals = 0
-        placed.watch.opened.set()
+        self._home.confirmed(placed.watch)
 
     def _canceled(self, answer: rpc_pb2.WatchResponse) -> None:
         placed = self._placed.get(answer.watch_id)
@@ -202,7 +219,7 @@ class WatchStream:
             elif placed.made_at is not None:
                 placed.watch.reached(revision)
         if again:
-            self.ask_progress()
+            self._ask_progress()
 
     def _forget(self, watch_id: int) -> None:
         placed = self._placed.pop(watch_id)

@@ -15,7 +15,7 @@ from orchestra.errors import Compacted, FutureRevision, StoreClosed, StoreError,
 from orchestra.store.etcd.calls import Caller
 from orchestra.store.etcd.channel import Connection
 from orchestra.store.etcd.connector import Connector
-from orchestra.store.etcd.failures import CallFailed, Failure
+from orchestra.store.etcd.failures import CallFailed, Failure, Fate
 from orchestra.store.etcd.history import compact_revision, present_revision
 from orchestra.store.etcd.options import EtcdOptions
 from orchestra.store.etcd.progress import Progress
@@ -149,8 +149,16 @@ class Watches:
         for watch in stream.watches:
             if failure.error is not None:
                 watch.end(failure.error)
+            elif failure.fate is Fate.TOKEN:
+                self.refused(watch, stream, failure.text)
             else:
                 self.place(watch)
+
+    def confirmed(self, watch: EtcdWatch) -> None:
+        """Let the watch be used."""
+        self._failures = 0
+        watch.refusals = 0
+        watch.opened.set()
 
     def refused(self, watch: EtcdWatch, stream: WatchStream, reason: str) -> None:
         """Try a refused watch again with a new token, or end it."""
@@ -188,11 +196,10 @@ class Watches:
         homeless, self._homeless = self._homeless, {}
         for watch in homeless:
             if connection.keeps_deletes or await self._is_whole(watch):
-                # It may have been closed meanwhile, or the connection lost.
-                if watch.is_open and not connection.lost:
-                    self._stream_for(connection).add(watch)
-                else:
+                if connection.lost:
                     self.place(watch)
+                elif watch.is_open and watch.error is None:  # it may have been closed meanwhile
+                    self._stream_for(connection).add(watch)
 
     async def _is_whole(self, watch: EtcdWatch) -> bool:
         """End a watch that would begin just at the compact revision: older etcds have forgotten its deletes.
