@@ -67,6 +67,7 @@ def place_group(cycle: Cycle, pods: Sequence[PodInfo], *, missing: int) -> Group
     placed: list[Placed] = []
     refused: list[Outcome] = []
     thought = _Thought(table)
+    nominated = [(pod, node) for pod in pods if (node := table.nominated.node_of(pod.uid))]
     try:
         for pod in pods:
             outcome = cycle.schedule(pod)
@@ -79,10 +80,14 @@ def place_group(cycle: Cycle, pods: Sequence[PodInfo], *, missing: int) -> Group
     finally:
         thought.end()
     fitting = len(placed) + len(thought.nominations)
-    if placed and len(placed) >= missing:
-        return GroupOutcome(tuple(placed), tuple(refused), fitting=fitting)
-    for each in placed:
+    enough = placed and len(placed) >= missing
+    for each in () if enough else placed:
         table.forget(each.pod.uid)
+    for pod, node in nominated:  # counting a Pod anywhere, even in thought, ends its nomination
+        if pod.uid not in table.placed:
+            table.nominate(pod, node)
+    if enough:
+        return GroupOutcome(tuple(placed), tuple(refused), fitting=fitting)
     if not thought.nominations or fitting < missing:
         return GroupOutcome((), tuple(refused), fitting=fitting)
     beside = tuple(Nomination(each.pod, each.node) for each in placed)

@@ -6,8 +6,9 @@ A plugin whose hint raises is taken to say yes: the Pod is tried once too often,
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
+from orchestra.errors import PluginError
 from orchestra.scheduler.events import ClusterEvent, EventHint
 from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.profile import Profile
@@ -56,12 +57,36 @@ class Hints:
         self._sets: dict[tuple[str, frozenset[str]], tuple[EventHint, ...]] = {}
         self._wanted: dict[tuple[object, int], bool] = {}
         self._anything = False
+        self._owners: dict[int, str] = {}
+        self._complained: set[str] = set()
+        self._complaints: list[PluginError] = []
 
     def know(self, profile: Profile) -> None:
         """Take in a profile, when Pods of it wait for the first time."""
         if profile.name not in self._of:
-            self._of[profile.name] = {plugin.name: _events_of(plugin) for plugin in profile.plugins}
+            self._of[profile.name] = {plugin.name: self._events_of(plugin) for plugin in profile.plugins}
             self._wanted.clear()
+
+    def _events_of(self, plugin: Any) -> tuple[EventHint, ...]:
+        try:
+            found: tuple[EventHint, ...] = tuple(plugin.events())
+            if not all(isinstance(hint, EventHint) for hint in found):
+                raise TypeError("not every answer is an EventHint")
+        except Exception as error:  # noqa: BLE001 - as if it had said nothing: any event may help
+            self._complain(plugin.name, error)
+            return _ANY
+        self._owners.update({id(hint): plugin.name for hint in found})
+        return found
+
+    def take_complaints(self) -> list[PluginError]:
+        """Return the plugins whose hints have failed since the last call, each once."""
+        found, self._complaints = self._complaints, []
+        return found
+
+    def _complain(self, plugin: str, error: Exception) -> None:
+        if plugin not in self._complained:
+            self._complained.add(plugin)
+            self._complaints.append(PluginError(f"plugin {plugin} failed in Events: {error!r}", plugin=plugin))
 
     def of(self, profile: str, plugins: frozenset[str]) -> tuple[EventHint, ...]:
         """Return what these plugins of a profile asked for; a Pod that none of them refused waits for anything."""
@@ -100,18 +125,11 @@ class Hints:
             try:
                 if hint.helps(pod, event):
                     return True
-            except Exception:  # noqa: BLE001 - trying the Pod is the visible outcome, and costs one attempt
+            except Exception as error:  # noqa: BLE001 - told once, and the Pod is tried
+                self._complain(self._owners.get(id(hint), ""), error)
                 return True
         return False
 
     def help(self, profile: str, plugins: frozenset[str], pod: PodInfo, event: ClusterEvent) -> bool:
         """Say whether an event may help a Pod that these plugins refused."""
         return self.match(self.about(profile, plugins, event), pod, event)
-
-
-def _events_of(plugin: object) -> tuple[EventHint, ...]:
-    try:
-        found: tuple[EventHint, ...] = tuple(plugin.events())  # type: ignore[attr-defined]
-    except Exception:  # noqa: BLE001 - as if it had said nothing: any event may help
-        return _ANY
-    return found

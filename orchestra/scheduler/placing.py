@@ -135,6 +135,8 @@ class Placer:
     def report_faults(self, now: float) -> None:
         """Report what plugins did wrong while Pods waited."""
         self._now = now
+        for error in self._queue.hints.take_complaints():
+            _log.error("plugin failed", plugin=error.plugin, error=str(error))
         for pod, error in self._queue.faults():
             self._reports.considered(pod, None)
             self._tell_fault(pod, error)
@@ -187,7 +189,7 @@ class Placer:
             self._all_failed(unit, error)
             return None
         by_uid = {pod.info.uid: pod for pod in unit}
-        if outcome.placed:
+        if outcome.placed or missing <= 0:  # who comes to a group that has enough is helped like anybody
             for each in outcome.refused:
                 self._unplaced(by_uid[each.pod.uid], each, frozenset((profile.grouping_name,)))
             for placed in outcome.placed:
@@ -205,11 +207,14 @@ class Placer:
             self._tell_fault(pod, fault)
 
     def _refuse_together(self, unit: Unit, outcome: GroupOutcome, missing: int) -> None:
-        """Let a group wait: nominated where victims make room for it, without nomination where nothing does."""
+        """Let a group wait: nominated where victims make room for it, without nomination where nothing does.
+
+        While victims of an earlier attempt are on their way out, every member keeps the room that it is to have.
+        """
         nominations = {each.pod.uid: each for each in outcome.nominations}
         failed = {each.pod.uid: each for each in outcome.refused if isinstance(each, Failed)}
         unplaced = {each.pod.uid: each for each in outcome.refused if isinstance(each, Unplaced)}
-        kept = {uid for uid, each in unplaced.items() if each.post_filter.keep}
+        keep = not nominations and any(each.post_filter.keep for each in unplaced.values())
         plugins = outcome.plugins | {unit[0].profile.grouping_name}
         head = f"{outcome.fitting} of the {missing} Pods that its group needs have room"
         for pod in unit:
@@ -221,10 +226,10 @@ class Placer:
             found = PostFilterResult() if nomination is None else PostFilterResult(nomination.node, nomination.victims)
             self._reports.considered(pod, unplaced.get(uid))
             self._queue.refuse(pod, plugins, self._now)
-            if uid not in kept:
+            if not keep:
                 self._preempts.begin(pod, found)
             message = f"{head}: {outcome.first_reason}" if outcome.first_reason else head
-            self._reports.refused(pod, message, nominated=None if uid in kept else found.node)
+            self._reports.refused(pod, message, nominated=None if keep else found.node)
 
     # -- Reserve and Permit
 

@@ -83,7 +83,7 @@ class SchedulingQueue:
         self._by_age: deque[tuple[int, QueuedPod]] = deque()
         self._waiting: list[tuple[float, int, QueuedPod]] = []
         self._resting: dict[tuple[str, frozenset[str]], dict[str, QueuedPod]] = {}
-        self._hints = Hints()
+        self.hints = Hints()
         self._flush_order: list[tuple[float, int, QueuedPod]] = []
         self._groups: dict[Hashable, dict[str, QueuedPod]] = {}
         self._in_flight: dict[str, QueuedPod] = {}
@@ -114,7 +114,7 @@ class SchedulingQueue:
             return Outlook(not_before=pod.ready_at, at_latest=pod.ready_at)
         if pod.pool not in (UNSCHEDULABLE, GATED):
             return Outlook()
-        hints = self._hints.of(pod.profile.name, pod.refused_by)
+        hints = self.hints.of(pod.profile.name, pod.refused_by)
         if pod.pool == GATED:
             return Outlook(hints)
         rested = pod.tried_at + self._backoff.delay_seconds(pod.attempts)
@@ -144,7 +144,7 @@ class SchedulingQueue:
             return
         self._number += 1
         profile = self._profiles[info.scheduler_name]
-        self._hints.know(profile)
+        self.hints.know(profile)
         pod = self._pods[info.uid] = QueuedPod(info, profile, now, self._number)
         self._admit(pod, now)
 
@@ -334,7 +334,7 @@ class SchedulingQueue:
         pod.refused_by = frozenset(plugins)
         events = self._events.since(pod.first_event)
         self._land(pod)
-        if events is None or any(self._hints.help(pod.profile.name, pod.refused_by, pod.info, e) for e in events):
+        if events is None or any(self.hints.help(pod.profile.name, pod.refused_by, pod.info, e) for e in events):
             self._wake(pod, now)
         else:
             self._rest(pod, UNSCHEDULABLE, now)
@@ -360,14 +360,14 @@ class SchedulingQueue:
 
     def on_event(self, event: ClusterEvent, now: float) -> None:
         """Wake the refused and the gated Pods that an event may help."""
-        if not self._hints.wanted(event):
+        if not self.hints.wanted(event):
             return
         if self._in_flight:
             self._events.add(event)
         for key, resting in list(self._resting.items()):
-            hints = self._hints.about(*key, event)
+            hints = self.hints.about(*key, event)
             if hints:
-                for pod in [p for p in resting.values() if self._hints.match(hints, p.info, event)]:
+                for pod in [p for p in resting.values() if self.hints.match(hints, p.info, event)]:
                     self._rouse(pod, now)
 
     def _rouse(self, pod: QueuedPod, now: float) -> None:

@@ -156,6 +156,37 @@ async def test_a_gang_evicts_for_all_its_members_or_for_none(server: APIServer) 
         assert await placed(server, "s") == 3
 
 
+async def test_members_keep_their_room_while_the_last_victim_is_on_its_way_out(server: APIServer) -> None:
+    await create(server, priority_class(1))
+    await create(server, node("a", cpu=1), node("b", cpu=1), pod("low0", cpu=1), pod("low1", cpu=1))
+    async with scheduling(server):
+        await anyio.sleep(1)
+        await create(server, group("s", 2), *members("s", 2, priority_class_name="p1"))
+        await anyio.sleep(1)
+        await create(server, pod("thief", cpu=1))
+        await server.delete(Pod, "low0", options=DeleteOptions(grace_period_seconds=0))
+        await anyio.sleep(20)
+        assert (await nodes_of(server))["thief"] == ""
+        await server.delete(Pod, "low1", options=DeleteOptions(grace_period_seconds=0))
+        await anyio.sleep(15)
+        assert await placed(server, "s") == 2
+        assert (await nodes_of(server))["thief"] == ""
+
+
+async def test_a_member_that_comes_to_a_gang_that_runs_evicts_for_itself(server: APIServer) -> None:
+    await create(server, priority_class(1), node("a", cpu=3), group("s", 2), *members("s", 2, priority_class_name="p1"))
+    async with scheduling(server):
+        await anyio.sleep(1)
+        await create(server, pod("low", cpu=1))
+        await anyio.sleep(1)
+        await create(server, member("s2", "s", priority_class_name="p1"))
+        await anyio.sleep(1)
+        assert (await server.get(Pod, "low")).metadata.deletion_timestamp is not None
+        await server.delete(Pod, "low", options=DeleteOptions(grace_period_seconds=0))
+        await anyio.sleep(15)
+        assert await placed(server, "s") == 3
+
+
 class Chaperon(Plugin):
     """Lets no member go before it is told to, and not for longer than ten seconds."""
 

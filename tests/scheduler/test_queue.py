@@ -266,3 +266,24 @@ def test_a_pod_that_is_refused_again_and_again_takes_no_turn_from_the_patient() 
         queue.refuse(item, FIT, now)
         queue.on_event(POD_GONE, now)
     assert len(tried) <= PATIENCE_SECONDS / 0.1 + TURNS + 1
+
+
+def test_a_plugin_whose_hints_fail_is_named_once() -> None:
+    class Confused(Curfew):
+        name = "Confused"
+
+        def events(self) -> tuple[EventHint, ...]:
+            def helps(_pod: PodInfo, _event: ClusterEvent) -> bool:
+                raise RuntimeError("boom")
+
+            return (EventHint(Resource.NODE, Action.ADD, helps),)
+
+    profile = Profile().with_plugins(Confused())
+    queue = SchedulingQueue({profile.name: profile})
+    queue.add(info("a"), now=0.0)
+    for _ in range(3):
+        queue.on_event(ClusterEvent(Resource.NODE, Action.ADD, None, node("x")), now=1.0)
+    assert [str(error) for error in queue.hints.take_complaints()] == [
+        "plugin Confused failed in Events: RuntimeError('boom')"
+    ]
+    assert queue.hints.take_complaints() == []

@@ -69,3 +69,18 @@ async def test_a_pod_of_a_class_that_never_preempts_waits(server: APIServer) -> 
         await server.delete(Pod, "low", options=NOW)
         await anyio.sleep(15)
         assert await nodes_of(server) == {"high": "a", "later": ""}
+
+
+async def test_room_that_victims_leave_is_kept_while_the_last_of_them_is_on_its_way_out(server: APIServer) -> None:
+    await create(server, priority_class(9), node("a", cpu=2), pod("low0", cpu=1), pod("low1", cpu=1))
+    async with scheduling(server):
+        await anyio.sleep(1)
+        await create(server, pod("high", cpu=2, priority_class_name="p9"))
+        await anyio.sleep(1)
+        await create(server, pod("thief", cpu=1))
+        await server.delete(Pod, "low0", options=NOW)
+        await anyio.sleep(20)
+        assert await nodes_of(server) == {"low1": "a", "high": "", "thief": ""}
+        await server.delete(Pod, "low1", options=NOW)
+        await anyio.sleep(15)
+        assert await nodes_of(server) == {"high": "a", "thief": ""}

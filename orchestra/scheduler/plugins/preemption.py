@@ -88,7 +88,8 @@ class DefaultPreemption(Plugin):
         if (pod.pod.spec.preemption_policy or "PreemptLowerPriority") == "Never":
             return PostFilterResult(message="preemption: not eligible due to preemptionPolicy=Never.")
         if _waits_for_victims(pod, table, diagnosis):
-            return PostFilterResult(message="preemption: not eligible due to a terminating pod on the nominated node.")
+            told_already = "preemption: not eligible due to a terminating pod on the nominated node."
+            return PostFilterResult(message=told_already, keep=True)
         helpful = _helpful(diagnosis)
         told = self.candidates
         share = len(helpful) * told.min_candidate_nodes_percentage // 100
