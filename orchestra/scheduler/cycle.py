@@ -6,8 +6,7 @@ Pod changes one row, so the next Pod of the shape costs the recomputation of tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
-from functools import partial
+from collections.abc import Callable, Hashable
 from typing import Final, Protocol, TypeAlias
 
 import attrs
@@ -15,6 +14,7 @@ import numpy as np
 
 from orchestra.errors import PluginError
 from orchestra.scheduler.answers import as_rejections, asking
+from orchestra.scheduler.crowd import Crowd, allowed_by
 from orchestra.scheduler.diagnosis import Diagnosis
 from orchestra.scheduler.evaluation import Evaluation
 from orchestra.scheduler.interface import Bools, CycleState, OnlyNodes, PostFilterResult, Rejection, Verdict
@@ -23,7 +23,7 @@ from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.profile import Profile
 from orchestra.scheduler.shared import SharedAnswers
-from orchestra.scheduler.trials import Checks, Thought
+from orchestra.scheduler.trials import Checks
 from orchestra.scheduler.view import Nodes
 
 MAX_CACHED_ROWS: Final = 1_000_000
@@ -112,9 +112,8 @@ class Cycle:
     def schedule(self, pod: PodInfo) -> Outcome:
         """Choose a node for a Pod and count it there (`NodeTable.assume`), or say why there is none."""
         try:
-            nominated = self._nominated_above(pod) if self.table.nominated else []
-            if nominated:
-                return self._place_beside(pod, nominated)
+            if self.table.nominated and any(self._is_above(pod, other) for other, _ in self.table.nominated):
+                return self._place_beside(pod)
             evaluation = self.evaluate(pod)
             if evaluation.feasible_count:
                 return self._place(pod, evaluation)
@@ -136,43 +135,20 @@ class Cycle:
         self.table.assume(pod, node)
         return Placed(pod, node)
 
-    def _place_beside(self, pod: PodInfo, nominated: list[tuple[PodInfo, str]]) -> Placed | Unplaced:
+    def _place_beside(self, pod: PodInfo) -> Placed | Unplaced:
         """Place a Pod where it fits both with and without the nominated Pods that are at least as important."""
         evaluation = self.evaluate(pod)
-        thoughts = self._thoughts(pod, evaluation, dict.fromkeys(node for _, node in nominated))
-        if thoughts is None:
-            return self._place_beside_really(pod, nominated)
-        refused = [thought.row for thought, refusal in thoughts if refusal is not None]
-        allowed = evaluation.feasible
-        if any(allowed[row.index] for row in refused):
-            allowed = allowed.copy()
-            allowed[[row.index for row in refused]] = False
+        checks = self._checks(pod, evaluation)
+        crowd = evaluation.crowds.get(pod.priority)
+        if crowd is None:
+            crowd = evaluation.crowds[pod.priority] = Crowd(self.table)
+        beside = crowd.of(checks, pod.uid) if checks.thinks else None
+        if beside is None:
+            return self._place_beside_really(pod, self._nominated_above(pod))
+        allowed = allowed_by(evaluation, beside)
         if allowed.any():
             return self._place(pod, evaluation, None if allowed is evaluation.feasible else allowed)
-        return self._help(pod, evaluation.diagnosis(thought.row for thought, _ in thoughts), evaluation)
-
-    def _thoughts(
-        self, pod: PodInfo, evaluation: Evaluation, nodes: Iterable[str]
-    ) -> list[tuple[Thought, Rejection | None]] | None:
-        """Return the nodes in thought with their nominated Pods, and whether they refuse the Pod then.
-
-        None where thinking is not enough.
-        """
-        checks = self._checks(pod, evaluation)
-
-        def think(row: NodeRow) -> tuple[Thought, Rejection | None] | None:
-            thought = checks.thought(row)
-            return None if thought is None else (thought, thought.refusal())
-
-        found = []
-        for node in nodes:
-            row = self.table.by_name.get(node)
-            if row is not None and row.node is not None:
-                thought = checks.remembered(row, partial(think, row), about="beside")
-                if thought is None:
-                    return None
-                found.append(thought)
-        return found if checks.thinks else None
+        return self._help(pod, evaluation.diagnosis(beside), evaluation)
 
     def _place_beside_really(self, pod: PodInfo, nominated: list[tuple[PodInfo, str]]) -> Placed | Unplaced:
         for other, node in nominated:
@@ -191,11 +167,10 @@ class Cycle:
         return self._help(pod, refused or evaluation.diagnosis(), None if refused else evaluation)
 
     def _nominated_above(self, pod: PodInfo) -> list[tuple[PodInfo, str]]:
-        return [
-            (other, node)
-            for other, node in self.table.nominated
-            if other.priority >= pod.priority and other.uid != pod.uid and other.uid not in self.table.placed
-        ]
+        return [(other, node) for other, node in self.table.nominated if self._is_above(pod, other)]
+
+    def _is_above(self, pod: PodInfo, other: PodInfo) -> bool:
+        return other.priority >= pod.priority and other.uid != pod.uid and other.uid not in self.table.placed
 
     def _help(self, pod: PodInfo, diagnosis: Diagnosis, evaluation: Evaluation | None) -> Unplaced:
         messages: list[str] = []

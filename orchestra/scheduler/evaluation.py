@@ -13,7 +13,7 @@ functions for rows and that of everything else, so that a row which changed cost
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from orchestra.scheduler.answers import (
     plugin_failed,
     refuse_alike,
 )
+from orchestra.scheduler.crowd import Codes, Crowd
 from orchestra.scheduler.diagnosis import Diagnosis, Refused, refused_nodes
 from orchestra.scheduler.interface import (
     SUCCESS,
@@ -41,7 +42,6 @@ from orchestra.scheduler.interface import (
     Verdict,
 )
 from orchestra.scheduler.localrows import MAX_ROWS_ONE_BY_ONE, LocalRows, RowAnswer
-from orchestra.scheduler.noderow import NodeRow
 from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.profile import Profile
@@ -74,8 +74,10 @@ class Evaluation:
         self.rows = LocalRows(table, self.filters, self.scores)
         self._ranking = Ranking()
         self._versions: dict[str, Any] = {}
-        self.remembered: dict[Any, dict[int, Any]] = {}
-        """What trials found out about rows, since a node changed."""
+        self.remembered: dict[int, dict[int, Any]] = {}
+        """What trials found out about rows for Pods of each priority, since a node changed."""
+        self.crowds: dict[int, Crowd] = {}
+        """The nominated Pods that are in the way of Pods of each priority."""
         self.skipping: set[str] = set()
         self._shared: Shared | None = None
         self._usable: Bools = self.feasible
@@ -105,6 +107,7 @@ class Evaluation:
         self.state = CycleState()
         self._versions.clear()
         self.remembered.clear()
+        self.crowds.clear()
         self._shared = self._shared_answers.of(self.pod)
         self.considered, self.left_out = None, ()
         self.skipping, self.refused = self._pre_filter()
@@ -368,6 +371,6 @@ class Evaluation:
         """Return the rows with the highest total, in order; there must be a feasible one."""
         return self._ranking.best()
 
-    def diagnosis(self, instead: Iterable[NodeRow] = ()) -> Diagnosis:
+    def diagnosis(self, beside: Mapping[int, Codes] | None = None) -> Diagnosis:
         """Return a record of the present answers; see `diagnosis_of`."""
-        return diagnosis_of(self, instead)
+        return diagnosis_of(self, beside or {})

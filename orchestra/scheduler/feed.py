@@ -138,7 +138,7 @@ class Feed:
             self._assigned(old, new)
         elif is_terminal(new):
             self._queue.remove(new.metadata.uid or new.key)
-            self._table.nominated.withdraw(new.metadata.uid or new.key)
+            self._table.withdraw(new.metadata.uid or new.key)
         else:
             self._unassigned(old, new)
 
@@ -158,7 +158,7 @@ class Feed:
     def _gone(self, old: Pod) -> None:
         uid = old.metadata.uid or old.key
         self._queue.remove(uid)
-        self._table.nominated.withdraw(uid)
+        self._table.withdraw(uid)
         self._table.victims.discard(uid)
         if uid in self._table.placed:
             self._table.remove_pod(uid)

@@ -129,8 +129,7 @@ class NodeTable:
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all rows, in order."""
-        if self._names is None:
-            self._names = tuple([row.name for row in self.rows])
+        self._names = self._names or tuple([row.name for row in self.rows])
         return self._names
 
     def _grow(self) -> None:
@@ -243,7 +242,7 @@ class NodeTable:
                 self.placed[pod.uid] = (pod, row)
                 return
             self.remove_pod(pod.uid)
-        self.nominated.withdraw(pod.uid)
+        self.withdraw(pod.uid)
         row = self.row_of(node)
         row.pods[pod.uid] = pod
         self.placed[pod.uid] = (pod, row)
@@ -315,10 +314,22 @@ class NodeTable:
 
     def nominate(self, pod: PodInfo, node: str) -> None:
         """Keep the room on a node that victims leave for a Pod; an empty name gives it up."""
+        self.withdraw(pod.uid)
         if node:
             self.nominated.put(pod, node)
-        else:
-            self.nominated.withdraw(pod.uid)
+            self._note_nominated(node)
+
+    def withdraw(self, uid: str) -> None:
+        """Take a Pod's nomination back, if there is one."""
+        node = self.nominated.node_of(uid)
+        if node:
+            self.nominated.withdraw(uid)
+            self._note_nominated(node)
+
+    def _note_nominated(self, node: str) -> None:
+        row = self.by_name.get(node)
+        if row is not None:
+            self._journal.note(row.index, node=False)
 
     # -- other objects that decisions read
 

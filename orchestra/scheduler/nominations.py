@@ -27,6 +27,10 @@ class Nominations:
     def __iter__(self) -> Iterator[tuple[PodInfo, str]]:
         return iter(self._by_uid.values())
 
+    def nodes(self) -> Iterator[str]:
+        """Yield the nodes that Pods are nominated for."""
+        return iter(self._by_node)
+
     def node_of(self, uid: str) -> str:
         """Return the node that a Pod is nominated for; empty when it is not."""
         known = self._by_uid.get(uid)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from orchestra.scheduler.crowd import Codes, crowded
 from orchestra.scheduler.diagnosis import Diagnosis, FilterPart, ScorePart
 from orchestra.scheduler.interface import Rejection, Rejections
-from orchestra.scheduler.noderow import NodeRow
 
 if TYPE_CHECKING:
     from orchestra.scheduler.evaluation import Evaluation
 
 
-def diagnosis_of(evaluation: Evaluation, instead: Iterable[NodeRow] = ()) -> Diagnosis:
+def diagnosis_of(evaluation: Evaluation, beside: Mapping[int, Codes]) -> Diagnosis:
     """Return a record of the present answers that later changes do not touch.
 
-    `instead` are rows in thought: they are judged as they are there. Only for an evaluation that is `alone`.
+    Rows in `beside` are judged by what is said there: nominated Pods are to come to them.
     """
     table = evaluation.table
     rows = np.flatnonzero(evaluation.feasible)
@@ -33,13 +33,11 @@ def diagnosis_of(evaluation: Evaluation, instead: Iterable[NodeRow] = ()) -> Dia
         for f in evaluation.filters
     )
     first = evaluation.first_refusal if evaluation.refused is None else np.full(table.size, -1, dtype=np.int64)
-    for node in instead:
-        for position, code in evaluation.rows.codes_of(node):
-            filters[position].rejections.codes[node.index] = code
-        refused_by = [at for at, part in enumerate(filters) if part.rejections.codes[node.index]]
-        first[node.index] = refused_by[0] if refused_by else -1
-        if refused_by:
-            rows = rows[rows != node.index]
+    if beside:
+        crowd, codes, first[crowd] = crowded(evaluation, beside)
+        for position, by_row in codes.items():
+            filters[position].rejections.codes[crowd] = by_row
+        rows = rows[first[rows] < 0]
     parts: tuple[ScorePart, ...] = ()
     if len(rows) > 1:
         parts = tuple(

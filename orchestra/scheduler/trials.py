@@ -90,7 +90,8 @@ class Deed:
 
     def __init__(self, table: NodeTable, row: NodeRow, ask: Ask) -> None:
         self._table = table
-        self._name = row.name
+        self._row = row
+        self._order = tuple(row.pods)
         self._ask = ask
         self._gone: dict[str, tuple[PodInfo, bool]] = {}
 
@@ -102,7 +103,7 @@ class Deed:
     def put_back(self, pod: PodInfo) -> None:
         """See `Trial.put_back`."""
         _, assumed = self._gone.pop(pod.uid)
-        (self._table.assume if assumed else self._table.set_pod)(pod, self._name)
+        (self._table.assume if assumed else self._table.set_pod)(pod, self._row.name)
 
     def refusal(self) -> Rejection | None:
         """See `Trial.refusal`."""
@@ -112,6 +113,8 @@ class Deed:
         """See `Trial.end`."""
         for pod, _ in tuple(self._gone.values()):
             self.put_back(pod)
+        # Their order decides between Pods that are equally important.
+        self._row.pods = {uid: self._row.pods[uid] for uid in self._order}
 
 
 def stands_alone(evaluation: Evaluation) -> bool:
@@ -174,19 +177,25 @@ class Checks:
 
     def beside(self, node: str) -> list[PodInfo]:
         """Return the Pods that are to have room on a node before this one."""
+        return self._beside(node, self._pod.uid)
+
+    def _beside(self, node: str, but: str) -> list[PodInfo]:
         table, pod = self._table, self._pod
         return [
             other
             for other in table.nominated.on(node).values()
-            if other.priority >= pod.priority and other.uid != pod.uid and other.uid not in table.placed
+            if other.priority >= pod.priority and other.uid != but and other.uid not in table.placed
         ]
 
-    def thought(self, row: NodeRow) -> Thought | None:
-        """Return a node in thought, nominated Pods being there already; None where thinking is not enough."""
+    def thought(self, row: NodeRow, *, everybody: bool = False) -> Thought | None:
+        """Return a node in thought, nominated Pods being there already; None where thinking is not enough.
+
+        `everybody`: the Pod itself too, if it is nominated.
+        """
         evaluation = self._evaluation
         if evaluation is None:
             return None
-        beside = self.beside(row.name)
+        beside = self._beside(row.name, "" if everybody else self._pod.uid)
         if any(other.affinity_terms for other in beside):
             return None
         thought = Thought(row, lambda node: refusal_of(evaluation, node))
@@ -199,17 +208,22 @@ class Checks:
         thought = self.thought(row)
         return Deed(self._table, row, lambda: self(row.name)) if thought is None else thought
 
+    def codes(self, thought: Thought) -> tuple[tuple[int, int], ...]:
+        """Return what the Filters with functions for rows say of a node in thought."""
+        assert self._evaluation is not None
+        return tuple(self._evaluation.rows.codes_of(thought.row))
+
     @property
     def thinks(self) -> bool:
         """Whether thinking is enough, but for nominated Pods with affinity terms."""
         return self._evaluation is not None
 
-    def remembered(self, row: NodeRow, find: Callable[[], T], about: str = "") -> T:
-        """See `Check.remembered`; `about` tells the things apart that are found out."""
+    def remembered(self, row: NodeRow, find: Callable[[], T]) -> T:
+        """See `Check.remembered`."""
         nominated = self._table.nominated
         if self._evaluation is None or self._pod.uid in nominated.on(row.name):
             return find()
-        memory = self._evaluation.remembered.setdefault((about, self._pod.priority), {})
+        memory = self._evaluation.remembered.setdefault(self._pod.priority, {})
         now = (row.version, nominated.version_of(row.name), self._table.disruption_budgets)
         known = memory.get(row.index)
         if known is None or known[0] != now:
