@@ -19,6 +19,7 @@ from orchestra.api.diagnosis import Advice, Change
 from orchestra.api.quantity import Quantity
 from orchestra.api.rules.taints import untolerated
 from orchestra.scheduler.diagnosis import distinct
+from orchestra.scheduler.interface import ByCode, Rejections
 from orchestra.scheduler.lacking import Requirements, taint_text
 from orchestra.scheduler.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
 from orchestra.scheduler.view import Nodes
@@ -40,6 +41,8 @@ MAX_LOOKED_AT: Final = 64
 """Nodes for which a plugin of one's own is asked one by one."""
 MAX_TEXT: Final = 256
 """Characters of what a plugin of one's own says."""
+ENFORCED: Final = "node(s) didn't match scheduler-enforced node affinity"
+"""NodeAffinity's word for nodes that the profile rules out for every Pod."""
 
 Rows: TypeAlias = NDArray[np.intp]
 Groups: TypeAlias = Iterable[tuple[tuple[Change, ...], Rows]]
@@ -173,14 +176,25 @@ def _taints(case: _Case, name: str, rows: Rows) -> Groups:
 
 
 def _labels(case: _Case, name: str, rows: Rows) -> Groups:
-    nodes = Nodes(case.table, rows)
-    lacking = Requirements(nodes, case.pod)
-    for number, same in _grouped(lacking.pattern, rows):
-        changes = tuple(
-            Change(action="Label", plugin=name, text=f"node labels that fulfil {text}", label=text)
-            for text in lacking.texts(number)
-        )
-        yield changes or (_unknown(case, name, int(same[0])),), same
+    """Tell nodes apart by the Pod's requirements that they lack, and by whether the profile's own are what refuses."""
+    for code, same_code in _grouped(_rejections(case, name).codes[rows], rows):
+        if code and ENFORCED in _rejections(case, name).explain(code).reasons:
+            yield (_unknown(case, name, int(same_code[0])),), same_code
+            continue
+        lacking = Requirements(Nodes(case.table, same_code), case.pod)
+        for number, same in _grouped(lacking.pattern, same_code):
+            changes = tuple(
+                Change(action="Label", plugin=name, text=f"node labels that fulfil {text}", label=text)
+                for text in lacking.texts(number)
+            )
+            yield changes or (_unknown(case, name, int(same[0])),), same
+
+
+def _rejections(case: _Case, name: str) -> Rejections:
+    """Return what a plugin's Filter said of all rows; nothing when it only narrowed the nodes before."""
+    found = (part.rejections for part in case.diagnosis.filters if part.plugin == name)
+    nothing = Rejections(np.zeros(len(case.diagnosis.names), dtype=np.int64), ByCode(()))
+    return next(found, nothing)
 
 
 def _cordon(_case: _Case, name: str, rows: Rows) -> Groups:
@@ -222,16 +236,19 @@ def _spread(case: _Case, name: str, rows: Rows) -> Groups:
 
 
 _AFFINITY_TEXTS: Final = {
-    1: "a Pod near the node that the Pod's affinity asks for",
-    2: "no Pod near the node that the Pod's anti-affinity keeps away from",
-    3: "no Pod near the node whose anti-affinity keeps this Pod away",
+    "node(s) didn't match pod affinity rules": "a Pod near the node that the Pod's affinity asks for",
+    "node(s) didn't match pod anti-affinity rules": "no Pod near the node that the Pod's anti-affinity keeps away from",
+    "node(s) didn't satisfy existing pods anti-affinity rules": (
+        "no Pod near the node whose anti-affinity keeps this Pod away"
+    ),
 }
 
 
 def _affinity(case: _Case, name: str, rows: Rows) -> Groups:
-    codes = next(part.rejections.codes for part in case.diagnosis.filters if part.plugin == name)[rows]
-    for code, same in _grouped(codes, rows):
-        yield (Change(action="Other", plugin=name, text=_AFFINITY_TEXTS[code]),), same
+    rejections = _rejections(case, name)
+    for code, same in _grouped(rejections.codes[rows], rows):
+        reason = rejections.explain(code).reasons[0]
+        yield (Change(action="Other", plugin=name, text=_AFFINITY_TEXTS.get(reason, f"an end to: {reason}")),), same
 
 
 def _of_plugin(case: _Case, name: str, rows: Rows) -> Groups:
@@ -252,13 +269,14 @@ def _of_plugin(case: _Case, name: str, rows: Rows) -> Groups:
 
 def _unknown(case: _Case, name: str, row: int) -> Change:
     """Return the change that is known only by what it must end."""
-    reasons: tuple[str, ...] = ()
-    for part in case.diagnosis.filters:
-        code = int(part.rejections.codes[row]) if part.plugin == name else 0
-        if code:
-            reasons = part.rejections.explain(code).reasons
-    text = f"an end to: {', '.join(reasons) or 'being left out'}"
+    text = f"an end to: {', '.join(_reasons(case, name, row)) or 'being left out'}"
     return Change(action="Other", plugin=name, text=text[:MAX_TEXT])
+
+
+def _reasons(case: _Case, name: str, row: int) -> tuple[str, ...]:
+    rejections = _rejections(case, name)
+    code = int(rejections.codes[row])
+    return rejections.explain(code).reasons if code else ()
 
 
 _LACKING: Final[dict[str, Callable[[_Case, str, Rows], Groups]]] = {

@@ -65,7 +65,7 @@ class Decision:
     preemption: Preemption | None = None
 
     def instead(self, node: str) -> Decision:
-        """Return the decision for another node than the best by scores; scores are kept only with its own among them."""
+        """Return the decision for another node than the best by scores; those stay only with its own among them."""
         own = tuple(scored for scored in self.scores if scored[0] == node)
         others = tuple(scored for scored in self.scores if scored[0] != node) if own else ()
         return attrs.evolve(self, node=node, ties=0, scores=own + others)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -17,8 +16,10 @@ from orchestra.api.core.pod import Pod
 from orchestra.api.diagnosis import PLACED, PodDiagnosis
 from orchestra.api.object import Object
 from orchestra.api.scheduling import PriorityClass
+from orchestra.clock import SystemClock
 from orchestra.controller.interface import Change
 from orchestra.errors import ConfigurationError
+from orchestra.scheduler.cycle import Chance
 from orchestra.scheduler.explaining import Attempt, of_diagnosis, record
 from orchestra.scheduler.feed import Feed
 from orchestra.scheduler.nodetable import NodeTable
@@ -67,12 +68,14 @@ def simulate(state: ClusterState, profiles: Profile | Iterable[Profile] = (), *,
     by_name = {profile.name: profile for profile in chosen}
     if len(by_name) < len(chosen):
         raise ConfigurationError("profiles of one scheduler must have different names")
-    simulation = _Simulation(state.fork(), OneForAll(chosen[0]) if len(chosen) == 1 else by_name, Random(seed))
+    simulation = _Simulation(
+        state.fork(), OneForAll(chosen[0]) if len(chosen) == 1 else by_name, SystemClock(seed).random
+    )
     return simulation.plan()
 
 
 class _Simulation(OfflineScheduler):
-    def __init__(self, state: ClusterState, profiles: Mapping[str, Profile], random: Random) -> None:
+    def __init__(self, state: ClusterState, profiles: Mapping[str, Profile], random: Chance) -> None:
         super().__init__(profiles, random)
         self._state = state
         self._victims: dict[str, str] = {}

@@ -17,14 +17,19 @@ from orchestra.api.core.affinity import (
     NodeSelector,
     NodeSelectorRequirement,
     NodeSelectorTerm,
+    PodAffinity,
+    PodAffinityTerm,
+    PodAntiAffinity,
 )
 from orchestra.api.core.container import ContainerPort
 from orchestra.api.core.node import Node
 from orchestra.api.core.pod import Pod
 from orchestra.api.diagnosis import Change
+from orchestra.api.meta import LabelSelector
 from orchestra.api.quantity import Quantity
-from orchestra.scheduler import Harness, NodeRow, Plugin, PodInfo, Profile, node, per_node, pod
+from orchestra.scheduler import Harness, NodeRow, OnlyNodes, Plugin, PodInfo, Profile, node, per_node, pod
 from orchestra.scheduler.advice import MAX_ADVICE, MAX_NAMES
+from orchestra.scheduler.finding import make_plugin
 from tests.scheduler.kit import HOST, ZONE, random_node, random_pod, random_shape
 
 QUIET = Profile().without("DefaultPreemption", "DynamicResources")
@@ -191,7 +196,7 @@ def with_required_affinity(chance: Random, made: Pod) -> Pod:
     return attrs.evolve(made, spec=attrs.evolve(made.spec, affinity=affinity))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(seed=st.integers(min_value=0, max_value=2**32))
 def test_after_the_advised_changes_the_pod_fits(seed: int) -> None:
     chance = Random(seed)
@@ -216,7 +221,7 @@ def test_after_the_advised_changes_the_pod_fits(seed: int) -> None:
         assert name in Harness(nodes=after.values(), pods=running, profile=QUIET).evaluate(willing).feasible
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(asked=st.integers(1, 5000), sizes=st.lists(st.integers(0, 4000), min_size=1, max_size=12))
 def test_the_smallest_shortfall_is_the_smallest(asked: int, sizes: list[int]) -> None:
     nodes = [node(f"n{n}", cpu=f"{size}m") for n, size in enumerate(sizes)]
@@ -233,3 +238,43 @@ def test_more_requirements_than_are_told_apart_do_no_harm(number: int) -> None:
     selector = {f"k{n}": "v" for n in range(number)}
     found = Harness(nodes=[node("a")], profile=QUIET).evaluate(pod("p", node_selector=selector)).advice
     assert 1 <= len(found[0].changes) <= number
+
+
+def test_pods_that_are_in_the_way_or_missing_are_told_apart() -> None:
+    def near(kind: str) -> Affinity:
+        term = PodAffinityTerm(label_selector=LabelSelector(match_labels={"app": "db"}), topology_key=HOST)
+        terms = {"required_during_scheduling_ignored_during_execution": (term,)}
+        return (
+            Affinity(pod_affinity=PodAffinity(**terms))
+            if kind == "near"
+            else Affinity(pod_anti_affinity=PodAntiAffinity(**terms))
+        )
+
+    db = pod("db", node="a", labels={"app": "db"})
+    wants, avoids = pod("p", affinity=near("near")), pod("p", affinity=near("away"))
+    assert advice(Harness(nodes=[node("a")], profile=QUIET), wants)[0][0] == [
+        "a Pod near the node that the Pod's affinity asks for"
+    ]
+    assert advice(Harness(nodes=[node("a")], pods=[db], profile=QUIET), avoids)[0][0] == [
+        "no Pod near the node that the Pod's anti-affinity keeps away from"
+    ]
+    guarded = attrs.evolve(db, spec=attrs.evolve(db.spec, affinity=near("away")))
+    assert advice(Harness(nodes=[node("a")], pods=[guarded], profile=QUIET), pod("q", labels={"app": "db"}))[0][0] == [
+        "no Pod near the node whose anti-affinity keeps this Pod away"
+    ]
+
+
+def test_nodes_that_were_left_out_and_nodes_that_the_profile_rules_out_are_told_of() -> None:
+    class OnlyA(Plugin):
+        name: ClassVar[str] = "OnlyA"
+
+        def pre_filter(self, _state: object, _pod: PodInfo, _table: object) -> OnlyNodes:
+            return OnlyNodes(frozenset({"a"}))
+
+    h = Harness(nodes=[node("a", cpu=1), node("b")], profile=QUIET.with_plugins(OnlyA()))
+    found = {item.nodes: item.changes[0].text for item in h.evaluate(pod("p", cpu=2)).advice}
+    assert found[("b",)] == "an end to: being left out"
+    ssd = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}]}
+    added = make_plugin("NodeAffinity", {"addedAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": ssd}})
+    h = Harness(nodes=[node("a")], profile=QUIET.with_plugins(added))
+    assert advice(h, pod("p"))[0][0] == ["an end to: node(s) didn't match scheduler-enforced node affinity"]
