@@ -104,7 +104,7 @@ class APIError(OrchestraError):
             details["retryAfterSeconds"] = self.retry_after_seconds
         status: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
         status |= {"message": self.message, "reason": self.reason, "code": self.code}
-        if details:
+        if details or self.code in _ALWAYS_DETAILED:
             status["details"] = details
         return status
 
@@ -127,6 +127,10 @@ class APIError(OrchestraError):
             causes=causes,
             retry_after_seconds=details.get("retryAfterSeconds", 0),
         )
+
+
+_ALWAYS_DETAILED = frozenset({404, 405})
+"""Codes of answers that have details even when there is nothing to detail, as Kubernetes' have."""
 
 
 class BadRequest(APIError):

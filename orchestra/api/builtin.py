@@ -39,7 +39,13 @@ _IN_ALL = frozenset(
 
 NAMESPACE = _info("v1 Namespace", "namespaces", "core.cluster", "ns", scope="cluster", sub="status finalize")
 NODE = _info("v1 Node", "nodes", "core.node", "no", scope="cluster", sub="status")
-POD = _info("v1 Pod", "pods", "core.pod", "po", sub="status binding log exec diagnosis eviction")
+POD = _info(
+    "v1 Pod",
+    "pods",
+    "core.pod",
+    "po",
+    sub="status binding log exec diagnosis eviction ephemeralcontainers resize",
+)
 SERVICE = _info("v1 Service", "services", "core.service", "svc", sub="status")
 CONFIG_MAP = _info("v1 ConfigMap", "configmaps", "core.config", "cm")
 SECRET = _info("v1 Secret", "secrets", "core.config")

@@ -82,8 +82,10 @@ def scalar(text: str) -> Any:
 class Builder:
     """Turns the nodes of one document into JSON values, within bounds, and remembers nothing of other documents."""
 
-    def __init__(self) -> None:
+    def __init__(self, doubled: list[str] | None = None) -> None:
+        """With `doubled` a key that comes twice is no error: the list is told of it, and the later value counts."""
         self._left = MAX_NODES
+        self._doubled = doubled
 
     def value(self, node: yaml.Node, depth: int = 0) -> Any:
         """Return the JSON value of a node; raises DecodeError naming the line of what cannot be one."""
@@ -108,7 +110,10 @@ class Builder:
                 continue
             key = _key(key_node)
             if key in result:
-                raise DecodeError(f'line {line_of(key_node)}: key "{key}" already set in map')
+                text = f'line {line_of(key_node)}: key "{key}" already set in map'
+                if self._doubled is None:
+                    raise DecodeError(text)
+                self._doubled.append(text)
             result[key] = self.value(value_node, depth + 1)
         return merged | result if merged else result
 

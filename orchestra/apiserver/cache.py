@@ -3,8 +3,9 @@
 The server feeds every cache from one store watch. A cache turns each change into the events that its watchers see;
 watchers that name a namespace or, for Pods, a node are kept by it, so that a change costs only those it concerns.
 
-A worked example: watcher w selects `app=a`. A Pod's labels go from app=a to app=b: for w that is DELETED, with the new
-state and its revision; back again: ADDED; any change between: MODIFIED; changes while app=b: nothing.
+A worked example: watcher w selects `app=a`. A Pod's labels go from app=a to app=b: for w that is DELETED, with the last
+state that matched and the revision of the change; back again: ADDED; any change between: MODIFIED; changes while app=b:
+nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +45,10 @@ class Change:
 
     def event(self, kind: EventType) -> RecordEvent:
         """Return this change as a watcher sees it, to whom it is of `kind`."""
-        return RecordEvent(kind, self.last.object, self.revision, self.last)
+        shown = self.last
+        if kind is EventType.DELETED and self.new is not None and self.old is not None:
+            shown = self.old.at(self.revision)  # it only left what the watcher selects: this is how it last matched
+        return RecordEvent(kind, shown.object, self.revision, shown)
 
 
 @attrs.define(eq=False)

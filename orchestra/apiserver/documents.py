@@ -20,12 +20,14 @@ from orchestra.apiserver.core import Core
 from orchestra.apiserver.diagnoses import Diagnoses
 from orchestra.apiserver.interface import Document, User
 from orchestra.apiserver.keys import fence_key
+from orchestra.apiserver.option_rules import check_write_options
 from orchestra.apiserver.ownership import applied, writer_of
 from orchestra.apiserver.patching import patched
 from orchestra.apiserver.reading import Page, Query, Reader
 from orchestra.apiserver.record import Record
 from orchestra.apiserver.registry import WRITE_ATTEMPTS, Registry
 from orchestra.apiserver.removal import Removed, Remover
+from orchestra.apiserver.routes import OF_SUBRESOURCE
 from orchestra.apiserver.sessions import Sessions
 from orchestra.apiserver.store_errors import translated
 from orchestra.apiserver.watching import CacheWatch
@@ -36,8 +38,6 @@ from orchestra.store import Compare, Put, Txn
 
 FENCE_ATTEMPTS: Final = 16
 """How often a term of leadership is begun anew because somebody else began one at the same moment."""
-
-WRITABLE_SUBRESOURCES: Final = frozenset({"", "status", "scale", "finalize"})
 
 
 @attrs.frozen
@@ -52,10 +52,12 @@ class Documents:
     diagnoses: Diagnoses
 
     async def get(self, info: ResourceInfo, name: str, namespace: str, user: User, subresource: str = "") -> Record:
-        """Return the newest state of an object."""
+        """Return the newest state of an object, or what a subresource shows of it."""
         namespace = namespace if info.namespaced else ""
         await self.core.enter(user, "get", info, namespace, name, subresource)
-        return await self.registry.read(Target(info, namespace, name))
+        if subresource:
+            _check_subresource(info, subresource, "GET")
+        return subresources.view(await self.registry.read(Target(info, namespace, name)), subresource)
 
     async def list(self, query: Query, user: User) -> Page:
         """Return one page of a list."""
@@ -72,6 +74,7 @@ class Documents:
     @refuse_unencodable
     async def create(self, info: ResourceInfo, document: Document, namespace: str, call: Call) -> Record:
         """Store a new object. `namespace` is where the request is addressed; the document may not name another one."""
+        check_write_options("CreateOptions", call.options)
         namespace = _place(info, document, namespace)
         name = metadata.meta_of(document).get("name") or ""
         if info.group_kind == "Binding":
@@ -84,10 +87,11 @@ class Documents:
         self, info: ResourceInfo, document: Document, namespace: str, call: Call, *, subresource: str = ""
     ) -> Record:
         """Replace an object, or the part of it that a subresource covers."""
+        check_write_options("UpdateOptions", call.options)
         namespace = _place(info, document, namespace)
         meta = metadata.meta_of(document)
         name = meta.get("name") or ""
-        _check_subresource(info, subresource)
+        _check_subresource(info, subresource, "PUT")
         await self.core.enter(call.user, "update", info, namespace, name, subresource)
         if not name:
             raise refusals.name_required(info)
@@ -128,8 +132,9 @@ class Documents:
         self, info: ResourceInfo, name: str, namespace: str, patch: Patch, call: Call, *, subresource: str = ""
     ) -> Record:
         """Change parts of the newest state of an object."""
+        check_write_options("PatchOptions", call.options)
         namespace = namespace if info.namespaced else ""
-        _check_subresource(info, subresource)
+        _check_subresource(info, subresource, "PATCH")
         await self.core.enter(call.user, "patch", info, namespace, name, subresource)
         cls = self.core.scheme.type_of(info)
 
@@ -145,14 +150,18 @@ class Documents:
         return await self.registry.modify(Target(info, namespace, name, subresource), change, call)
 
     @refuse_unencodable
-    async def apply(self, document: Document, call: Call, *, subresource: str = "", force: bool = False) -> Record:
+    async def apply(
+        self, document: Document, call: Call, *, namespace: str = "", subresource: str = "", force: bool = False
+    ) -> Record:
         """Server-side apply: create the object, or make the given fields so and own them."""
-        if not isinstance(document.get("apiVersion"), str) or not isinstance(document.get("kind"), str):
-            raise BadRequest("invalid object type: apiVersion and kind must be set")
+        check_write_options("PatchOptions", call.options)
+        version, kind = document.get("apiVersion") or "", document.get("kind") or ""
+        if not version or not kind or not isinstance(version, str) or not isinstance(kind, str):
+            raise BadRequest(f"invalid object type: {version if '/' in str(version) else f'/{version}'}, Kind={kind}")
         info = self.core.scheme.info(document["apiVersion"], document["kind"])
-        namespace = _place(info, document, "")
+        namespace = _place(info, document, namespace)
         name = metadata.meta_of(document).get("name") or ""
-        _check_subresource(info, subresource)
+        _check_subresource(info, subresource, "PATCH")
         await self.core.enter(call.user, "patch", info, namespace, name, subresource)
         cls = self.core.scheme.type_of(info)
         writer = writer_of(info, call.options.field_manager, subresource, self.core.clock.now())
@@ -217,6 +226,16 @@ class Documents:
 
         return await self.registry.assign(Target(info, namespace, pod, "binding"), change, call)
 
+    async def bind_by(self, pod: str, binding: Document, namespace: str, call: Call) -> Record:
+        """Assign a Pod to a node as a Binding says; an empty `pod` takes its name from there."""
+        meta, target = metadata.meta_of(binding), binding.get("target") or {}
+        name = meta.get("name") or ""
+        if pod and name and pod != name:
+            raise BadRequest("name in URL does not match name in Binding object")
+        if target.get("kind") not in (None, "", "Node"):
+            raise BadRequest(f'target.kind: Unsupported value: "{target["kind"]}": supported values: "Node", "<empty>"')
+        return await self.bind(pod or name, target.get("name") or "", namespace, meta.get("uid") or "", call, binding)
+
     @asynccontextmanager
     async def logs(
         self, pod: str, namespace: str, options: LogOptions, user: User
@@ -273,13 +292,9 @@ class Documents:
         raise Conflict(f'the leadership of "{name}" is being fought over')
 
     async def _create_binding(self, document: Document, namespace: str, call: Call) -> Record:
-        meta, target = metadata.meta_of(document), document.get("target") or {}
-        if target.get("kind") not in (None, "", "Node"):
-            raise BadRequest(f'target.kind: Unsupported value: "{target["kind"]}": supported values: "Node", "<empty>"')
-        name, node = meta.get("name") or "", target.get("name") or ""
-        bound = await self.bind(name, node, namespace, meta.get("uid") or "", call, document)
+        bound = await self.bind_by("", document, namespace, call)
         info = self.core.scheme.info("v1", "Binding")
-        return Record(self.core.scheme.type_of(info), namespace, name, bound.revision, b"", document)
+        return Record(self.core.scheme.type_of(info), namespace, bound.name, bound.revision, b"", document)
 
 
 def _place(info: ResourceInfo, document: Document, namespace: str) -> str:
@@ -292,9 +307,13 @@ def _place(info: ResourceInfo, document: Document, namespace: str) -> str:
     return str(given or namespace or "default")
 
 
-def _check_subresource(info: ResourceInfo, subresource: str) -> None:
-    if subresource and (subresource not in info.subresources or subresource not in WRITABLE_SUBRESOURCES):
-        raise refusals.no_subresource(info)
+def _check_subresource(info: ResourceInfo, subresource: str, method: str) -> None:
+    if not subresource:
+        return
+    if subresource not in info.subresources:
+        raise refusals.no_resource()
+    if method not in OF_SUBRESOURCE.get(subresource, ()):
+        raise refusals.method_not_allowed()
 
 
 def _check_patched(info: ResourceInfo, old: Record, new: Document) -> None:

@@ -14,7 +14,7 @@ import orjson
 from orchestra.api.field_selectors import FieldSelector, parse_field_selector
 from orchestra.api.object import ResourceInfo
 from orchestra.api.selectors import Selector, parse_selector
-from orchestra.apiserver import refusals
+from orchestra.apiserver import option_rules, refusals
 from orchestra.apiserver.cache import Change, Interest, KindCache, RecordEvent, transition
 from orchestra.apiserver.core import Core
 from orchestra.apiserver.keys import collection_prefix, split_key
@@ -44,6 +44,8 @@ class Query:
     continue_: str = ""
     resource_version: str = ""
     resource_version_match: str = ""
+    send_initial_events: bool | None = None
+    """Whether a watch begins with the objects that there are; None: as its resourceVersion says."""
 
 
 @attrs.frozen
@@ -103,6 +105,7 @@ class Reader:
 
     async def list(self, query: Query) -> Page:
         """Return one page; a later page shows the revision of the first."""
+        _check(query, watch=False)
         selection = select(query)
         if query.continue_:
             if query.resource_version and query.resource_version != "0":
@@ -110,8 +113,6 @@ class Reader:
             revision, last = _parse_token(query.continue_)
             return await self._from_store(query, selection, revision, last)
         wanted = _revision(query.resource_version)
-        if query.resource_version_match and not query.resource_version:
-            raise BadRequest("resourceVersionMatch is forbidden unless resourceVersion is provided")
         if query.resource_version_match == "Exact" and wanted:
             return await self._from_store(query, selection, wanted, b"")
         if query.resource_version == "":
@@ -170,16 +171,26 @@ class Reader:
 
     @asynccontextmanager
     async def watch(self, query: Query, *, bookmarks: bool = False) -> AsyncIterator[CacheWatch]:
-        """Open a watch: without a revision it begins with what is there as ADDED."""
+        """Open a watch: without a revision it begins with what is there as ADDED.
+
+        When the reader asks for these initial events, a bookmark tells where they end.
+        """
+        _check(query, watch=True)
         selection = select(query)
         cache = self._feed.cache(query.info)
         wanted = _revision(query.resource_version)
+        initial = not wanted if query.send_initial_events is None else query.send_initial_events
         if not query.resource_version:
             await self._feed.catch_up()
+        elif initial:
+            await self._feed.wait_for(wanted)
+            wanted = 0
         past: Sequence[Change] = () if not wanted else await self._past(query, cache, wanted)
         watch = CacheWatch(cache.cls, self._feed.catch_up, self._feed.revision, bookmarks=bookmarks)
-        if not wanted:
+        if initial:
             watch.begin(self._present(cache, selection))
+            if bookmarks and query.send_initial_events:
+                watch.bookmark(self._feed.revision, initial_events_end=True)
         else:
             watch.begin(_seen(past, selection))
         # From here on nothing waits, so that no change falls between what was read and what will be told.
@@ -237,6 +248,19 @@ class Reader:
         except Compacted as error:
             raise refusals.too_old(revision, error.compact_revision) from error
         return changes
+
+
+def _check(query: Query, *, watch: bool) -> None:
+    if not query.resource_version_match and query.send_initial_events is None:
+        return
+    faults = option_rules.list_faults(
+        query.resource_version_match,
+        query.send_initial_events,
+        continue_=query.continue_,
+        resource_version=query.resource_version,
+        watch=watch,
+    )
+    option_rules.refuse("ListOptions", faults)
 
 
 def _seen(changes: Sequence[Change], selection: Selection) -> list[RecordEvent]:

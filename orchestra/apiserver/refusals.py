@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from orchestra.api.object import ResourceInfo
+from orchestra.apiserver.validation.fields import quoted
 from orchestra.errors import (
     AlreadyExists,
     BadRequest,
@@ -116,9 +117,17 @@ def field_invalid(field: str, value: Any, why: str) -> Cause:
     return Cause(reason="FieldValueInvalid", message=f"Invalid value: {shown}: {why}", field=field)
 
 
-def cannot_decode(info: ResourceInfo, error: DecodeError) -> BadRequest:
+class Misfit(BadRequest):
+    """The document does not have the shape of its kind; `why` says where, for who words it in another way."""
+
+    def __init__(self, info: ResourceInfo, why: str) -> None:
+        super().__init__(f'{info.kind} in version "{info.version}" cannot be handled as a {info.kind}: {why}')
+        self.why = why
+
+
+def cannot_decode(info: ResourceInfo, error: DecodeError) -> Misfit:
     """The document does not have the shape of its kind."""
-    return BadRequest(f'{info.kind} in version "{info.version}" cannot be handled as a {info.kind}: {error.go_message}')
+    return Misfit(info, error.go_message)
 
 
 def other_kind(info: ResourceInfo, version: str, kind: str, *, known: bool) -> BadRequest:
@@ -132,18 +141,16 @@ def other_kind(info: ResourceInfo, version: str, kind: str, *, known: bool) -> B
     return BadRequest(f'{kind} in version "{short}" cannot be handled as a {info.kind}: {why}')
 
 
-def bad_field_validation(given: str) -> Invalid:
-    """The writer asked for a field validation that does not exist."""
-    text = f'Unsupported value: "{given}": supported values: "", "Ignore", "Strict", "Warn"'
-    cause = Cause(reason="FieldValueNotSupported", message=text, field="fieldValidation")
-    message = f'WriteOptions.meta.k8s.io "" is invalid: fieldValidation: {text}'
-    return Invalid(message, kind="WriteOptions", group="meta.k8s.io", causes=(cause,))
+def strict_decoding(info: ResourceInfo, faults: Iterable[str]) -> Misfit:
+    """The writer asked for strict field validation and gave fields that do not exist, or one twice."""
+    return Misfit(info, "strict decoding error: " + ", ".join(faults))
 
 
-def strict_decoding(info: ResourceInfo, unknown: Iterable[str]) -> BadRequest:
-    """The writer asked for strict field validation and gave fields that do not exist."""
-    detail = "strict decoding error: " + ", ".join(unknown)
-    return BadRequest(f'{info.kind} in version "{info.version}" cannot be handled as a {info.kind}: {detail}')
+def patch_misfit(shown: str, why: str) -> Invalid:
+    """A patch made something of its object that does not have the shape of its kind; `shown` is what it made."""
+    text = f"Invalid value: {quoted(shown)}: {why}"
+    cause = Cause(reason="FieldValueInvalid", message=text, field="patch")
+    return Invalid(f' "" is invalid: patch: {text}', causes=(cause,))
 
 
 def name_required(info: ResourceInfo) -> BadRequest:
@@ -159,14 +166,14 @@ def revision_required(info: ResourceInfo, name: str) -> Invalid:
     return Invalid(message, kind=info.plural, group=info.group, name=name, causes=(cause,))
 
 
-def method_not_allowed(info: ResourceInfo) -> MethodNotAllowed:
+def method_not_allowed() -> MethodNotAllowed:
     """The kind or subresource has no such verb."""
-    return MethodNotAllowed("the server does not allow this method on the requested resource", group=info.group)
+    return MethodNotAllowed("the server does not allow this method on the requested resource")
 
 
-def no_subresource(info: ResourceInfo) -> NotFound:
-    """The kind has no such subresource."""
-    return NotFound("the server could not find the requested resource", group=info.group)
+def no_resource() -> NotFound:
+    """There is no such kind, or the kind has no such subresource."""
+    return NotFound("the server could not find the requested resource")
 
 
 def too_old(revision: int, oldest: int) -> Expired:

@@ -14,6 +14,7 @@ from orchestra.api.codec import decode
 from orchestra.api.object import Object, ResourceInfo
 from orchestra.api.schema import undeclared_fields
 from orchestra.apiserver import metadata, refusals
+from orchestra.apiserver.bodies import warning_texts
 from orchestra.apiserver.bounds import dumps
 from orchestra.apiserver.companions import Plan
 from orchestra.apiserver.core import Core
@@ -42,7 +43,6 @@ Assignment = Callable[[Record], tuple[Document, Object]]
 _WRONG_SHAPE = (TypeError, AttributeError, KeyError, IndexError, ValueError)
 """What a rule raises when it meets a value of the wrong type; the codec then says which one it is."""
 
-_FIELD_VALIDATION = ("Strict", "Warn", "Ignore")
 _TIMES = ("creationTimestamp", "deletionTimestamp")
 
 _RAISING = frozenset({"", "scale", "resize", "ephemeralcontainers"})
@@ -139,17 +139,17 @@ class Registry:
         Parts that are those of `old` are known already. Raises BadRequest under strict field validation.
         """
         options = call.options
-        if options.field_validation not in _FIELD_VALIDATION:
-            raise refusals.bad_field_validation(options.field_validation)
         unknown = self._unknown(info, document, old)
-        if not unknown:
+        if not unknown and not call.faults:
             return document
-        texts = [f'unknown field "{path}"' for path in unknown]
+        texts = [*call.faults, *(f'unknown field "{path}"' for path in unknown)]
         if options.field_validation == "Strict":
             raise refusals.strict_decoding(info, texts)
         if options.field_validation == "Warn" and options.on_warning is not None:
-            for text in texts:
+            for text in warning_texts(texts):
                 options.on_warning(text)
+        if not unknown:
+            return document
         # Only the kinds of this package name the module that they come from.
         return cast("Document", pruned(document, self._core.scheme.type_of(info))) if info.module else document
 

@@ -16,16 +16,14 @@ from orchestra.apiserver.defaults.admission import SYSTEM_PRIORITIES
 from orchestra.apiserver.deletion import Decision, check, decide
 from orchestra.apiserver.interface import Admission, AdmissionRequest, Document, User
 from orchestra.apiserver.metadata import deleting
+from orchestra.apiserver.option_rules import check_delete_options
 from orchestra.apiserver.record import Record
 from orchestra.apiserver.registry import WRITE_ATTEMPTS, Registry
 from orchestra.apiserver.writes import Call, Target, Writes
 from orchestra.client.interface import DeleteOptions, WriteOptions
-from orchestra.errors import Cause, Invalid
 
 IMMORTAL: Final = frozenset({"default", "kube-system", "kube-public"})
 """Namespaces that cannot be deleted (admission plugin NamespaceLifecycle)."""
-
-_POLICIES = ("Foreground", "Background", "Orphan", "nil")
 
 
 @attrs.frozen
@@ -48,7 +46,7 @@ class Remover:
 
     async def delete(self, target: Target, options: DeleteOptions, user: User) -> Removed:
         """Delete an object, or mark it as deleted while finalizers or a grace period keep it."""
-        _check_options(options)
+        check_delete_options(options)
         info = target.info
         if info.group_kind == "Namespace" and target.name in IMMORTAL:
             raise refusals.forbidden(info, target.name, "this namespace may not be deleted")
@@ -106,14 +104,3 @@ class Remover:
                 dry_run=options.dry_run,
             )
             await hook.admit(request)
-
-
-def _check_options(options: DeleteOptions) -> None:
-    policy = options.propagation_policy
-    if policy is None or policy in _POLICIES[:-1]:
-        return
-    known = ", ".join(f'"{name}"' for name in _POLICIES)
-    text = f'Unsupported value: "{policy}": supported values: {known}'
-    cause = Cause(reason="FieldValueNotSupported", message=text, field="propagationPolicy")
-    message = f'DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: {text}'
-    raise Invalid(message, kind="DeleteOptions", group="meta.k8s.io", causes=(cause,))

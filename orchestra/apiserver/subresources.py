@@ -11,6 +11,7 @@ from orchestra.api.frozen import FrozenDict
 from orchestra.api.object import Object
 from orchestra.api.selectors import label_selector
 from orchestra.apiserver import refusals
+from orchestra.apiserver.bounds import dumps
 from orchestra.apiserver.metadata import deleting, meta_of
 from orchestra.apiserver.record import Record, varied
 from orchestra.errors import BadRequest, Cause, Invalid
@@ -90,6 +91,16 @@ def given_by(binding: Document | None, node: Record | None) -> Document:
 
 def _unbindable(record: Record, why: str) -> Exception:
     return refusals.conflict(record.cls.resource_info, record.name, why, subresource="binding")
+
+
+def view(record: Record, subresource: str) -> Record:
+    """Return what a subresource shows of an object: its Scale, or for all others the object itself."""
+    if subresource != "scale":
+        return record
+    from orchestra.api.autoscaling import Scale
+
+    document = scale_of(record)
+    return Record(Scale, record.namespace, record.name, record.revision, dumps(document), document)
 
 
 def scale_of(record: Record) -> Document:

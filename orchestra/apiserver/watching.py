@@ -12,7 +12,7 @@ from orchestra.api.object import Object
 from orchestra.apiserver import refusals
 from orchestra.apiserver.cache import RecordEvent
 from orchestra.apiserver.record import Record
-from orchestra.client.bookmarks import bookmark_object
+from orchestra.client.bookmarks import INITIAL_EVENTS_END, bookmark_object
 from orchestra.client.interface import EventType, WatchEvent
 from orchestra.errors import APIError
 
@@ -51,9 +51,9 @@ class CacheWatch:
             self.delivered = event.revision
         self._notify()
 
-    def bookmark(self, revision: int) -> None:
+    def bookmark(self, revision: int, *, initial_events_end: bool = False) -> None:
         """Tell the reader up to which revision it has been given everything."""
-        self.receive(bookmark_event(self._cls, revision))
+        self.receive(bookmark_event(self._cls, revision, initial_events_end=initial_events_end))
 
     def fail(self, error: APIError) -> None:
         """End the watch with an error once its reader has taken what is buffered."""
@@ -93,10 +93,11 @@ class CacheWatch:
             self._wake = None
 
 
-def bookmark_event(cls: type[Object], revision: int) -> RecordEvent:
-    """Return the event that carries nothing but a revision."""
+def bookmark_event(cls: type[Object], revision: int, *, initial_events_end: bool = False) -> RecordEvent:
+    """Return the event that carries nothing but a revision, and whether the initial events end here (KEP-3157)."""
     info = cls.resource_info
-    document = {"kind": info.kind, "apiVersion": info.api_version, "metadata": {"creationTimestamp": None}}
+    meta = {"annotations": {INITIAL_EVENTS_END: "true"}} if initial_events_end else {}
+    document = {"kind": info.kind, "apiVersion": info.api_version, "metadata": meta}
     record = Record(cls, "", "", revision, b"", document)
-    record.adopt(bookmark_object(cls, revision))
+    record.adopt(bookmark_object(cls, revision, initial_events_end=initial_events_end))
     return RecordEvent(EventType.BOOKMARK, record.object, revision, record)

@@ -41,6 +41,8 @@ class Call:
     """The document and the object that a typed caller gave: unchanged parts need not be decoded."""
     applies: bool = False
     """Whether the document comes from server-side apply, which has settled who owns what."""
+    faults: tuple[str, ...] = ()
+    """What the decoder of the request's body found doubtful, such as a key that comes twice."""
 
 
 class NamespaceMovedError(Exception):

@@ -10,23 +10,22 @@ import attrs
 import orjson
 import yaml
 
-from orchestra.api.object import ResourceInfo
-from orchestra.apiserver import APIServer
-from orchestra.apiserver.defaults.canonical import presented
+from orchestra.apiserver import APIServer, bodies, forms, parameters
 from orchestra.apiserver.interface import User
-from orchestra.apiserver.reading import Query
 from orchestra.apiserver.record import Record
 from orchestra.apiserver.removal import Removed
+from orchestra.apiserver.routes import Route, check_method, route_of
+from orchestra.apiserver.subresources import view
 from orchestra.apiserver.writes import Call
-from orchestra.client.interface import DeleteOptions, EventType, Patch, PatchType, Preconditions, WriteOptions
+from orchestra.client.interface import EventType, PatchType
 from orchestra.errors import APIError, BadRequest, NotFound
 
 Document = dict[str, Any]
 
 ADMIN = User(name="admin", groups=("system:masters", "system:authenticated"))
-APPLY = "application/apply-patch+yaml"
 BODIES = {"application/json", "application/yaml"}
-PATCHES = {*(str(item) for item in PatchType), APPLY}
+PATCHES = {*(str(item) for item in PatchType), bodies.APPLY}
+OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions"}
 
 
 @attrs.define
@@ -37,16 +36,6 @@ class Answer:
     body: Any = None
     events: list[Document] | None = None
     warnings: list[str] = attrs.field(factory=list)
-
-
-@attrs.frozen
-class Place:
-    """What a path names."""
-
-    info: ResourceInfo
-    namespace: str | None
-    name: str
-    subresource: str
 
 
 def transport_reason(step: Document) -> str:
@@ -67,18 +56,12 @@ def transport_reason(step: Document) -> str:
         return "size of the body"
     if "raw_body" in step:
         try:
-            parsed = _parse(step["raw_body"], media)
+            parsed = yaml.safe_load(step["raw_body"]) if "yaml" in media else json.loads(step["raw_body"])
         except (ValueError, yaml.YAMLError):
             return "malformed body"
         if not isinstance(parsed, dict):
             return "malformed body"
     return ""
-
-
-def _parse(text: str, media: str) -> Any:
-    if "yaml" in media:
-        return yaml.safe_load(text)
-    return json.loads(text)
 
 
 class Adapter:
@@ -98,110 +81,91 @@ class Adapter:
         return Answer(code, body, warnings=_headers(warnings))
 
     async def _send(self, step: Document, warnings: list[str]) -> tuple[int, Any]:
-        place = self._place(step["path"])
-        query = step.get("query", {})
-        method = step["method"]
+        route = route_of(step["path"], self._server.scheme)
+        query, method = step.get("query", {}), step["method"]
+        check_method(route, method)
         if method == "GET":
-            return await self._get(place, query)
+            return await self._get(route, step, query)
         if method == "DELETE":
-            return await self._delete(place, step, query)
-        call = Call(user=ADMIN, options=self._options(query, warnings))
-        body = step["body"] if "body" in step else _parse(step["raw_body"], step.get("content_type", ""))
-        if method == "POST":
-            return await self._post(place, body, call)
-        if method == "PUT":
-            body = self._filled(place, body)
-            known = await self._exists(place)
-            record = await self._documents.update(
-                place.info, body, place.namespace or "", call, subresource=place.subresource
-            )
-            return 200 if known or place.subresource else 201, _shown(record)
-        return await self._patch(place, step, body, call, query)
+            return await self._delete(route, step, query)
+        media = step.get("content_type", "").partition(";")[0]
+        applies = media == bodies.APPLY
+        options = parameters.write_options(OPTIONS[method], query, warnings.append, applies=applies)
+        call = Call(user=ADMIN, options=options)
+        code, record = await self._write(route, step, call, media, query)
+        if isinstance(record, Record):
+            return code, forms.one(view(record, route.subresource), self._view(step, query))
+        return code, record
 
-    async def _patch(self, place: Place, step: Document, body: Any, call: Call, query: Document) -> tuple[int, Any]:
-        media = step["content_type"].partition(";")[0]
-        if media == APPLY:
-            known = await self._exists(place)
-            document = self._filled(place, body)
-            record = await self._documents.apply(
-                document, call, subresource=place.subresource, force=query.get("force") == "true"
-            )
-            return 200 if known else 201, _shown(record)
-        patch = Patch(PatchType(media), body)
-        record = await self._documents.patch(
-            place.info, place.name, place.namespace or "", patch, call, subresource=place.subresource
-        )
-        return 200, _shown(record)
+    async def _write(self, route: Route, step: Document, call: Call, media: str, query: Document) -> tuple[int, Any]:
+        content, method = _content(step), step["method"]
+        namespace, sub = route.namespace or "", route.subresource
+        if method == "PATCH" and media != bodies.APPLY:
+            patch, faults = bodies.patch_body(content, media)
+            call = attrs.evolve(call, faults=faults)
+            return 200, await self._documents.patch(route.info, route.name, namespace, patch, call, subresource=sub)
+        body = bodies.applied_body(content) if method == "PATCH" else bodies.object_body(content, media, route.info)
+        call = attrs.evolve(call, faults=body.faults)
+        document = self._filled(route, body.value)
+        known = await self._exists(route, document)
+        if method == "PATCH":
+            force = query.get("force") == "true"
+            record = await self._documents.apply(document, call, namespace=namespace, subresource=sub, force=force)
+        elif method == "PUT":
+            record = await self._documents.update(route.info, document, namespace, call, subresource=sub)
+        else:
+            return await self._post(route, document, call)
+        return 200 if known else 201, record
 
-    async def _exists(self, place: Place) -> bool:
+    async def _post(self, route: Route, document: Document, call: Call) -> tuple[int, Any]:
+        if route.subresource == "binding":
+            await self._documents.bind_by(route.name, document, route.namespace or "", call)
+            return 201, _success(201)
+        if route.subresource:
+            raise NotFound("the server could not find the requested resource")
+        record = await self._documents.create(route.info, document, route.namespace or "", call)
+        return 201, _success(201) if route.info.kind == "Binding" else record
+
+    async def _exists(self, route: Route, document: Document) -> bool:
+        name = route.name or (document.get("metadata") or {}).get("name", "")
         try:
-            await self._documents.get(place.info, place.name, place.namespace or "", ADMIN)
+            await self._documents.get(route.info, name, route.namespace or "", ADMIN)
         except NotFound:
             return False
         return True
 
-    async def _get(self, place: Place, query: Document) -> tuple[int, Any]:
-        if place.name:
-            record = await self._documents.get(place.info, place.name, place.namespace or "", ADMIN, place.subresource)
-            return 200, _shown(record)
-        page = await self._documents.list(self._query(place, query), ADMIN)
-        meta: Document = {"resourceVersion": str(page.revision)}
-        if page.continue_:
-            meta["continue"] = page.continue_
-        if page.remaining is not None:
-            meta["remainingItemCount"] = page.remaining
-        items = [_shown(record) for record in page.records]
-        for item in items:
-            item.pop("kind", None)
-            item.pop("apiVersion", None)
-        return 200, {
-            "kind": f"{place.info.kind}List",
-            "apiVersion": place.info.api_version,
-            "metadata": meta,
-            "items": items,
-        }
+    async def _get(self, route: Route, step: Document, query: Document) -> tuple[int, Any]:
+        shape = self._view(step, query)
+        if route.name:
+            record = await self._documents.get(route.info, route.name, route.namespace or "", ADMIN, route.subresource)
+            return 200, forms.one(record, shape)
+        page = await self._documents.list(parameters.list_query(route.info, route.namespace, "", query), ADMIN)
+        return 200, forms.page(route.info, page, shape)
 
-    async def _post(self, place: Place, body: Document, call: Call) -> tuple[int, Any]:
-        if place.name and place.subresource == "binding":
-            target = body.get("target") or {}
-            uid = (body.get("metadata") or {}).get("uid", "")
-            await self._documents.bind(place.name, target.get("name", ""), place.namespace or "", uid, call, body)
-            return 201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
-        if place.name:
-            raise NotFound("the server could not find the requested resource")
-        record = await self._documents.create(place.info, self._filled(place, body), place.namespace or "", call)
-        return 201, _shown(record)
-
-    async def _delete(self, place: Place, step: Document, query: Document) -> tuple[int, Any]:
-        options = self._delete_options(step.get("body") or {}, query)
-        if not place.name:
-            removed = await self._documents.delete_collection(self._query(place, query), options, ADMIN)
-            items = [_shown(item.record) for item in removed]
-            for item in items:
-                item.pop("kind", None)
-                item.pop("apiVersion", None)
-            kind = f"{place.info.kind}List"
+    async def _delete(self, route: Route, step: Document, query: Document) -> tuple[int, Any]:
+        options = parameters.delete_options(query, bodies.options_body(_content(step)))
+        if not route.name:
+            wanted = parameters.list_query(route.info, route.namespace, "", query)
+            removed = await self._documents.delete_collection(wanted, options, ADMIN)
             meta = {"resourceVersion": str(self._server.revision)}
-            return 200, {"kind": kind, "apiVersion": place.info.api_version, "metadata": meta, "items": items}
-        done = await self._documents.delete(place.info, place.name, place.namespace or "", options, ADMIN)
-        return 200, _deleted(place, done)
+            return 200, forms.listed(route.info, [item.record for item in removed], meta)
+        done = await self._documents.delete(route.info, route.name, route.namespace or "", options, ADMIN)
+        return 200, _deleted(route, done)
 
-    def _filled(self, place: Place, body: Document) -> Document:
+    def _view(self, step: Document, query: Document) -> forms.View:
+        form, include = parameters.form_of(step.get("accept", ""), query)
+        return forms.View(form=form, include=include, now=self._documents.core.clock.now())
+
+    def _filled(self, route: Route, body: Document) -> Document:
         """Return a body with what its path says of it."""
-        info = place.info
-        for name, want in (("apiVersion", info.api_version), ("kind", info.kind)):
-            if place.subresource == "scale":
-                break
-            if body.get(name) not in (None, "", want):
-                raise BadRequest(f"{name} in the data ({body[name]}) does not match the expected one ({want})")
-            body = {name: want, **body} if name not in body else body
-        if place.name and not (body.get("metadata") or {}).get("name"):
-            body = {**body, "metadata": {**(body.get("metadata") or {}), "name": place.name}}
-        named = (body.get("metadata") or {}).get("name")
-        if place.name and named != place.name:
-            raise BadRequest(f"the name of the object ({named}) does not match the name on the URL ({place.name})")
-        if place.namespace and not (body.get("metadata") or {}).get("namespace"):
-            body = {**body, "metadata": {**(body.get("metadata") or {}), "namespace": place.namespace}}
+        meta = body.get("metadata")
+        meta = meta if isinstance(meta, dict) else {}
+        if route.name and not meta.get("name") and not meta.get("generateName"):
+            meta = {**meta, "name": route.name}
+            body = {**body, "metadata": meta}
+        named = meta.get("name")
+        if route.name and route.subresource != "binding" and named != route.name:
+            raise BadRequest(f"the name of the object ({named}) does not match the name on the URL ({route.name})")
         return body
 
     async def watch(self, step: Document, opened: anyio.Event) -> Answer:
@@ -209,13 +173,16 @@ class Adapter:
         events: list[Document] = []
         query = step.get("query", {})
         try:
-            place = self._place(step["path"])
+            route = route_of(step["path"], self._server.scheme)
+            wanted = parameters.list_query(route.info, route.namespace, route.name, query)
             bookmarks = query.get("allowWatchBookmarks") == "true"
             with anyio.move_on_after(float(query.get("timeoutSeconds", "1"))):
-                async with self._documents.watch(self._query(place, query), ADMIN, bookmarks=bookmarks) as watch:
+                async with self._documents.watch(wanted, ADMIN, bookmarks=bookmarks) as watch:
                     opened.set()
+                    shape = self._view(step, query)
                     while True:
-                        events += [_event(event) for event in await watch.next_batch()]
+                        for event in await watch.next_batch():
+                            events.append(_event(event, shape, first=not events))
         except APIError as error:
             if opened.is_set():
                 events.append({"type": "ERROR", "object": error.to_status()})
@@ -225,50 +192,12 @@ class Adapter:
             opened.set()
         return Answer(200, events=events)
 
-    def _place(self, path: str) -> Place:
-        parts = path.strip("/").split("/")
-        api_version, rest = ("/".join(parts[1:3]), parts[3:]) if parts[0] == "apis" else (parts[1], parts[2:])
-        namespace = None
-        if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
-            namespace, rest = rest[1], rest[2:]
-        plural, name, sub = (*rest, "", "")[:3]
-        for info in self._server.scheme:
-            if info.plural == plural and info.api_version == api_version:
-                return Place(info, namespace, name, sub)
-        raise NotFound("the server could not find the requested resource")
 
-    def _query(self, place: Place, query: Document) -> Query:
-        fields = query.get("fieldSelector", "")
-        if place.name:
-            fields = ",".join(filter(None, (fields, f"metadata.name={place.name}")))
-        return Query(
-            info=place.info,
-            namespace=place.namespace,
-            label_selector=query.get("labelSelector", ""),
-            field_selector=fields,
-            limit=int(query.get("limit", 0)),
-            continue_=query.get("continue", ""),
-            resource_version=query.get("resourceVersion", ""),
-            resource_version_match=query.get("resourceVersionMatch", ""),
-        )
-
-    def _options(self, query: Document, warnings: list[str]) -> WriteOptions:
-        return WriteOptions(
-            dry_run=query.get("dryRun") == "All",
-            field_manager=query.get("fieldManager", ""),
-            field_validation=query.get("fieldValidation", "Warn"),
-            on_warning=warnings.append,
-        )
-
-    def _delete_options(self, body: Document, query: Document) -> DeleteOptions:
-        grace = body.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
-        wanted = body.get("preconditions") or {}
-        return DeleteOptions(
-            grace_period_seconds=None if grace is None else int(grace),
-            propagation_policy=body.get("propagationPolicy", query.get("propagationPolicy")),
-            preconditions=Preconditions(uid=wanted.get("uid", ""), resource_version=wanted.get("resourceVersion", "")),
-            dry_run="All" in (body.get("dryRun") or [query.get("dryRun")]),
-        )
+def _content(step: Document) -> bytes:
+    """Return the bytes of a request's body."""
+    if "raw_body" in step:
+        return str(step["raw_body"]).encode()
+    return orjson.dumps(step["body"]) if "body" in step else b""
 
 
 def _headers(warnings: list[str]) -> list[str]:
@@ -276,26 +205,23 @@ def _headers(warnings: list[str]) -> list[str]:
     return [f"299 - {json.dumps(text, ensure_ascii=False)}" for text in warnings]
 
 
-def _shown(record: Record) -> Document:
-    shown: Document = presented(record.wire_document, record.cls)
-    return shown
+def _success(code: int) -> Document:
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": code}
 
 
-def _deleted(place: Place, done: Removed) -> Document:
-    if not done.gone or place.info.kind in ("Pod", "Service", "ServiceAccount"):
-        return _shown(done.record)
+def _deleted(route: Route, done: Removed) -> Document:
+    if not done.gone or route.info.kind in ("Pod", "Service", "ServiceAccount"):
+        return forms.shown(done.record)
     meta = done.record.document["metadata"]
-    details = {"name": meta["name"], "kind": place.info.plural, "uid": meta["uid"]}
-    if place.info.group:
-        details["group"] = place.info.group
+    details = {"name": meta["name"], "kind": route.info.plural, "uid": meta["uid"]}
+    if route.info.group:
+        details["group"] = route.info.group
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
 
 
-def _event(event: Any) -> Document:
+def _event(event: Any, shape: forms.View, *, first: bool) -> Document:
     if event.type is EventType.BOOKMARK:
         info = type(event.object).resource_info
-        meta = {"resourceVersion": str(event.revision), "creationTimestamp": None}
+        meta = {**event.record.document["metadata"], "resourceVersion": str(event.revision)}
         return {"type": "BOOKMARK", "object": {"kind": info.kind, "apiVersion": info.api_version, "metadata": meta}}
-    document = _shown(event.record)
-    document["metadata"] = {**document["metadata"], "resourceVersion": str(event.revision)}
-    return {"type": str(event.type), "object": orjson.loads(orjson.dumps(document))}
+    return {"type": str(event.type), "object": forms.event(event.record, shape, first=first)}

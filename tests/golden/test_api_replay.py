@@ -13,14 +13,14 @@ from tests.golden.api_replay import recording, replay_all, table
 
 FLOORS = {
     "1-defaulting": 67,
-    "2-validation": 396,
-    "3-updates": 275,
-    "4-patches": 177,
-    "5-field-validation": 65,
-    "6-list-get-watch": 235,
-    "7-delete": 460,
-    "8-subresources": 78,
-    "9-names-and-transport": 78,
+    "2-validation": 399,
+    "3-updates": 282,
+    "4-patches": 182,
+    "5-field-validation": 98,
+    "6-list-get-watch": 316,
+    "7-delete": 470,
+    "8-subresources": 97,
+    "9-names-and-transport": 119,
     "10-service-allocation": 140,
 }
 """How many steps of each group are equal at the least."""
