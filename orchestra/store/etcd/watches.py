@@ -52,9 +52,11 @@ class Watches:
 
     async def open(self, watch: EtcdWatch) -> None:
         """Open a watch: find out where it begins, and have a member confirm it."""
-        if self._tasks is None:
-            raise StoreClosed("the store is not open")
-        watch.begin(await self._beginning(watch))
+        self._check_open()
+        beginning = await self._beginning(watch)
+        # Closed meanwhile, nobody would find it a stream or end it.
+        self._check_open()
+        watch.begin(beginning)
         self._open[watch] = None
         self.place(watch)
         try:
@@ -67,6 +69,10 @@ class Watches:
         except BaseException:
             self.close(watch)
             raise
+
+    def _check_open(self) -> None:
+        if self._tasks is None:
+            raise StoreClosed("the store is not open")
 
     def close(self, watch: EtcdWatch) -> None:
         """Forget a watch."""
