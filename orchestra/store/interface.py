@@ -75,9 +75,10 @@ class Watch(Protocol):
 class Store(Protocol):
     """Where it is kept. `async with store:` opens and closes; a constructor only configures.
 
-    Opening can raise `StoreLocked` and `CorruptStore`. Before and after, every method raises `StoreClosed`.
+    Opening can raise `StoreLocked` and `CorruptStore`. Before and after, every method raises `StoreClosed`, which says
+    that nothing happened: a write that is under way when the store closes is finished or says `AmbiguousCommit`.
     An implementation that derives from this class inherits `get`, `put` and `delete`; to prove yours, run
-    `orchestra.testing.store_conformance` on it.
+    `orchestra.testing.StoreConformance` on it.
     """
 
     async def __aenter__(self) -> Self: ...

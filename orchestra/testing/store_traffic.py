@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 import anyio
 import attrs
 
-from orchestra.errors import Compacted, FutureRevision, StoreClosed, StoreError, WatchOverflow
+from orchestra.errors import Compacted, StoreClosed, StoreError, WatchOverflow
 from orchestra.store import Compare, Delete, Fence, Op, Put, Range, Store, Txn, WatchRequest
 from orchestra.testing.store_history import History
 from orchestra.testing.store_recorder import EVERYTHING, OpenRecord, Recorder
@@ -21,6 +21,9 @@ COMPACT_SECONDS: Final = 0.05
 
 PATIENCE_SECONDS: Final = 30.0
 """How long watches may need, after the last write, to tell of it."""
+
+PHASE_SECONDS: Final = 180.0
+"""How long the calls of one phase may take; a store that closes itself never answers them all."""
 
 KEYS: Final = tuple(b"k%02d" % number for number in range(12))
 FENCE: Final = b"fence"
@@ -45,7 +48,7 @@ class Traffic:
 async def record(open_store: StoreFactory, traffic: Traffic) -> History:
     """Let clients work on the store and return what they did and saw.
 
-    Raises TimeoutError if in the end a watch does not tell of the last revision.
+    Raises TimeoutError if the store does not answer, or if in the end a watch does not tell of the last revision.
     """
     run = _Run(traffic)
     for phase in range(traffic.phases):
@@ -55,7 +58,8 @@ async def record(open_store: StoreFactory, traffic: Traffic) -> History:
             run.open_phase(last=phase == traffic.phases - 1)
             for client in run.clients():
                 tasks.start_soon(client, store)
-            await run.enough.wait()
+            with anyio.fail_after(PHASE_SECONDS):
+                await run.enough.wait()
             if run.last:
                 await run.settle(store)
         # Leaving closes the store under its clients, which ends them.
@@ -268,12 +272,14 @@ class _Watcher:
                         self.note((await watch.next()).revision)
                         if self.slow and not self.of.enough.is_set() and self.chance.random() < 0.3:
                             await anyio.sleep(self.chance.uniform(0, 0.05))
-            except (WatchOverflow, FutureRevision):
+            except WatchOverflow:
                 continue
             except Compacted as error:
                 self.of.reached[self.name] = error.compact_revision - 1
             except StoreClosed:
                 return
+            finally:
+                self.of.open.pop(self.name, None)
 
     def note(self, revision: int) -> None:
         self.of.reached[self.name] = revision
