@@ -14,7 +14,7 @@ from orchestra.errors import AmbiguousCommit, CommitFailed, StoreAccessDenied, S
 from orchestra.store.etcd import answers
 from orchestra.store.etcd.channel import Connection
 from orchestra.store.etcd.connector import Connector
-from orchestra.store.etcd.failures import QUOTA_REACHED, CallFailed, Failure, Fate
+from orchestra.store.etcd.failures import QUOTA_REACHED, USER_EMPTY, CallFailed, Failure, Fate
 
 RETRY: Final = Backoff(initial_seconds=0.02, max_seconds=1.0, jitter=0.5)
 
@@ -112,6 +112,8 @@ def error_of(failure: Failure, *, repeatable: bool, closed: bool) -> StoreError:
     """Return the error of the contract for a call that is not tried again."""
     if failure.error is not None:
         return failure.error
+    if failure.text == USER_EMPTY:
+        return StoreAccessDenied("the cluster wants to know who is there: give username and password")
     if failure.fate is Fate.TOKEN:
         return StoreAccessDenied(f"{failure.text}: the user or its password may have changed")
     if failure.fate is Fate.UNKNOWN and not repeatable:

@@ -9,7 +9,7 @@ import asyncio
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -24,6 +24,11 @@ PROGRESS_IN_ORDER: Final = {(3, 4): 31, (3, 5): 13}
 
 LAST_CALL_SECONDS: Final = 0.01
 """How long the call may take that is made only to see the end of those before it."""
+
+_Metadata: TypeAlias = tuple[tuple[str, str], ...]
+
+_NEEDS_LEADER: Final[_Metadata] = (("hasleader", "true"),)
+"""With this a member that has no leader says so at once, before anything happens, and ends its watches."""
 
 CLOSED: Final = Failure(Fate.UNKNOWN, "the connection was closed", lost=True)
 
@@ -141,17 +146,21 @@ class Connection:
             return
         request = rpc_pb2.AuthenticateRequest(name=username, password=password)
         try:
-            self.token = (await self.unary("Authenticate", request, None)).token
+            # Without the present token: older members would refuse the call because of one that is no longer valid.
+            self.token = (await self._unary("Authenticate", request, None, _NEEDS_LEADER)).token
         except CallFailed as failed:
             if "authentication is not enabled" not in failed.failure.text:
                 raise
 
     async def unary(self, rpc: str, request: Any, timeout_seconds: float | None) -> Any:
         """Make a call with one answer. Raises `CallFailed`. Cancelling it ends this call alone."""
+        return await self._unary(rpc, request, timeout_seconds, self._metadata())
+
+    async def _unary(self, rpc: str, request: Any, timeout_seconds: float | None, metadata: _Metadata) -> Any:
         if self.lost:
             raise CallFailed(Failure(Fate.UNDONE, "the connection was closed", lost=True))
         with failures():
-            call = self._methods[rpc](request, timeout=timeout_seconds, metadata=self._metadata())
+            call = self._methods[rpc](request, timeout=timeout_seconds, metadata=metadata)
             self._calls[call] = None
             try:
                 return await call
@@ -193,10 +202,8 @@ class Connection:
                     await self._methods["Status"](rpc_pb2.StatusRequest(), timeout=LAST_CALL_SECONDS)
             await self._channel.close(None)
 
-    def _metadata(self) -> tuple[tuple[str, str], ...]:
-        # A member that has no leader says so at once, before anything happens, and ends its watches.
-        needs_leader = ("hasleader", "true")
-        return (needs_leader, ("token", self.token)) if self.token else (needs_leader,)
+    def _metadata(self) -> _Metadata:
+        return (*_NEEDS_LEADER, ("token", self.token)) if self.token else _NEEDS_LEADER
 
 
 class Stream:

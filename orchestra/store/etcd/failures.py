@@ -76,10 +76,6 @@ def _quota(_: str) -> StoreError:
     return AmbiguousCommit(f"{QUOTA_REACHED}; whether this write was the last one that went in is not known")
 
 
-def _no_user(_: str) -> StoreError:
-    return StoreAccessDenied("the cluster wants to know who is there: give username and password")
-
-
 _REFUSALS: Final[dict[str, Callable[[str], StoreError]]] = {
     answers.EMPTY_KEY.text: InvalidTxn,
     answers.KEY_NOT_FOUND.text: InvalidTxn,
@@ -98,10 +94,10 @@ _REFUSALS: Final[dict[str, Callable[[str], StoreError]]] = {
     answers.CORRUPT.text: CorruptStore,
     answers.AUTH_FAILED.text: StoreAccessDenied,
     answers.PERMISSION_DENIED.text: StoreAccessDenied,
-    USER_EMPTY: _no_user,
 }
 
-_TOKEN: Final = frozenset({answers.INVALID_AUTH_TOKEN.text, AUTH_OLD_REVISION})
+_TOKEN: Final = frozenset({answers.INVALID_AUTH_TOKEN.text, AUTH_OLD_REVISION, USER_EMPTY})
+"""A user is empty also when the connection is older than the cluster's use of users."""
 
 _UNDONE: Final = frozenset({answers.NO_LEADER.text, answers.TOO_MANY_REQUESTS.text, PROPOSAL_DROPPED})
 

@@ -228,8 +228,8 @@ class WatchStream:
 
 def refusal(reason: str) -> StoreError | None:
     """Return the error for a watch that was refused; None when it may be tried again."""
-    if reason in _DENIED or not reason:
-        return StoreAccessDenied(reason or "the watch was refused")
+    if any(text in reason for text in _DENIED):
+        return StoreAccessDenied(reason)
     if "no leader" in reason or "stopped" in reason:
         return None
     return StoreError(f"etcd refused the watch: {reason}")
