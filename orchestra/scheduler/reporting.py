@@ -25,7 +25,17 @@ if TYPE_CHECKING:
 MAX_PENDING_REPORTS: Final = 10_000
 """Pods whose condition waits to be written; the oldest is dropped, its next attempt reports again."""
 
+MAX_NOTE: Final = 1024
+"""Characters of an Event's message, as with kube-scheduler (`truncateMessage`, NoteLengthLimit)."""
+MAX_CONDITION: Final = 32_768
+"""Characters of a condition's message, as metav1.Condition allows."""
+
 _log = get_logger("scheduler")
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return a text of at most so many characters; one that was cut ends with ` ...`, as in kube-scheduler."""
+    return text if len(text) <= limit else f"{text[: limit - 4]} ..."
 
 
 class Reporter:
@@ -61,7 +71,7 @@ class Reporter:
     def refused(self, pod: QueuedPod, message: str, *, nominated: str | None = None) -> None:
         """Tell that no node can run a Pod, and which one it is nominated for; None leaves that as it is."""
         self._records.refused(pod, message)
-        self._of(pod).warning(pod.info.pod, "FailedScheduling", message)
+        self._of(pod).warning(pod.info.pod, "FailedScheduling", shortened(message, MAX_NOTE))
         self._set_condition(pod, "Unschedulable", message, nominated)
 
     def preempted(self, victim: Pod, pod: QueuedPod, node: str) -> None:
@@ -75,7 +85,7 @@ class Reporter:
     def failed(self, pod: QueuedPod, message: str) -> None:
         """Tell that something went wrong on the way to a node."""
         self._records.failed(pod, message)
-        self._of(pod).warning(pod.info.pod, "FailedScheduling", message)
+        self._of(pod).warning(pod.info.pod, "FailedScheduling", shortened(message, MAX_NOTE))
         self._set_condition(pod, "SchedulerError", message)
 
     def _of(self, pod: QueuedPod) -> Events:
@@ -86,6 +96,7 @@ class Reporter:
         return events
 
     def _set_condition(self, pod: QueuedPod, reason: str, message: str, nominated: str | None = None) -> None:
+        message = shortened(message, MAX_CONDITION)
         found = condition(pod.info.pod, "PodScheduled")
         known = found is not None and (found.status, found.reason, found.message) == ("False", reason, message)
         if known and nominated in (None, pod.info.pod.status.nominated_node_name):

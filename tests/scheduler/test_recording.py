@@ -14,6 +14,7 @@ from orchestra.api.builders import node, pod, taint
 from orchestra.api.codec import encode
 from orchestra.api.core.pod import Pod, PodSchedulingGate
 from orchestra.api.diagnosis import PodDiagnosis
+from orchestra.api.rules.conditions import condition
 from orchestra.apiserver import APIServer
 from orchestra.errors import Conflict, ServiceUnavailable
 from orchestra.scheduler import Plugin, PodInfo, Profile, Scheduler, Status, Verdict, unschedulable
@@ -22,8 +23,9 @@ from orchestra.scheduler.interface import ByCode, CycleState, Rejection, Rejecti
 from orchestra.scheduler.plugins.optimiser import Optimiser
 from orchestra.scheduler.queue import FLUSH_SECONDS
 from orchestra.scheduler.recording import WHOLE_RECORDS
+from orchestra.scheduler.reporting import MAX_CONDITION, MAX_NOTE
 from orchestra.scheduler.view import Nodes
-from tests.scheduler.driving import Faulty, create, priority_class, scheduling
+from tests.scheduler.driving import Faulty, create, events_about, priority_class, scheduling
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual_time]
 
@@ -215,6 +217,10 @@ async def test_a_record_is_small_whatever_plugins_say_of_however_many_nodes(serv
     async with scheduling(server, Scheduler((Profile().with_plugins(Chatty()),))):
         await anyio.sleep(1)
         found = await told(server, "p")
+        (noted,) = [message for reason, message in await events_about(server, "p") if reason == "FailedScheduling"]
+        scheduled = condition(await server.get(Pod, "p"), "PodScheduled")
+    assert (len(noted), noted[-5:]) == (MAX_NOTE, "! ...")
+    assert len(scheduled.message) == MAX_CONDITION
     assert len(found.refusals) == MAX_REASONS
     assert found.refused_otherwise == 300 - MAX_REASONS
     assert len(orjson.dumps(encode(found))) < 20_000
