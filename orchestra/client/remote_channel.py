@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Self, cast
 
 import attrs
+from anyio.lowlevel import checkpoint
 from google.protobuf.message import Message
 
 from orchestra.client.remote_status import MAX_ANSWER_BYTES, OPTIONS, TOKEN_KEY, error_of, warnings_of
@@ -117,7 +118,13 @@ class Channel:
     ) -> Any:
         """Make a call with one answer. `on_warning` is told the warnings of a refusal; an answer carries its own."""
         with self.failures(writes=writes, on_warning=on_warning):
-            return await method(request, timeout=self._timeout_seconds, metadata=self._metadata)
+            try:
+                return await method(request, timeout=self._timeout_seconds, metadata=self._metadata)
+            except asyncio.CancelledError:
+                # For a call that its caller's scope cancels gRPC raises an exception of its own, which the scope would
+                # not know. Here the scope says again that it is cancelled, if it is.
+                await checkpoint()
+                raise
 
     async def pieces(self, method: Any, request: Any, *, writes: bool = False) -> AsyncGenerator[Any, None]:
         """Make a call that is answered in pieces, within the time of a single answer."""

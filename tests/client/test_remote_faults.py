@@ -260,6 +260,17 @@ async def test_giving_up_on_a_batch_does_not_end_the_watch(tmp_path: Path) -> No
 # Strange and large input
 
 
+async def test_a_time_limit_around_a_call_is_one(server: APIServer, gate: Gate, tmp_path: Path) -> None:
+    front = GRPCFront(socket_in(tmp_path))
+    async with door(server, front), RemoteClient(front.address) as client:
+        for _ in range(10):
+            with anyio.move_on_after(0.01) as scope:
+                await client.create(config("a"))
+            assert scope.cancelled_caught
+        gate.open.set()
+        await client.create(config("b"))
+
+
 async def test_garbage_is_answered_with_an_end_and_hurts_nobody(tmp_path: Path) -> None:
     front = GRPCFront(socket_in(tmp_path))
     async with running(front), RemoteClient(front.address) as client:
