@@ -148,7 +148,7 @@ class Cycle:
         allowed = allowed_by(evaluation, beside)
         if allowed.any():
             return self._place(pod, evaluation, None if allowed is evaluation.feasible else allowed)
-        return self._help(pod, evaluation.diagnosis(beside), evaluation)
+        return self._help(pod, evaluation.diagnosis(beside.codes), evaluation)
 
     def _place_beside_really(self, pod: PodInfo, nominated: list[tuple[PodInfo, str]]) -> Placed | Unplaced:
         for other, node in nominated:

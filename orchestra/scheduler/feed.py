@@ -159,10 +159,12 @@ class Feed:
         uid = old.metadata.uid or old.key
         self._queue.remove(uid)
         self._table.withdraw(uid)
-        self._table.victims.discard(uid)
+        preemptor = self._table.victims.discard(uid)
         if uid in self._table.placed:
             self._table.remove_pod(uid)
             self._event(Resource.ASSIGNED_POD, Action.DELETE, old, None)
+        if preemptor:
+            self._queue.activate(preemptor, self._monotonic())
 
     def _assigned(self, old: Pod | None, new: Pod) -> None:
         uid = new.metadata.uid or new.key

@@ -22,7 +22,7 @@ from orchestra.scheduler.budgets import DisruptionBudget
 from orchestra.scheduler.columns import Interned, LabelColumns, grown
 from orchestra.scheduler.journal import Changes, Journal
 from orchestra.scheduler.noderow import NodeRow
-from orchestra.scheduler.nominations import Nominations
+from orchestra.scheduler.nominations import Nominations, Victims
 from orchestra.scheduler.podgroups import PodGroups
 from orchestra.scheduler.podindex import PodIndex
 from orchestra.scheduler.podinfo import PodInfo
@@ -67,7 +67,7 @@ class NodeTable:
         self.disruption_budgets: tuple[DisruptionBudget, ...] = ()
         self.groups = PodGroups()
         self.nominated = Nominations()
-        self.victims: set[str] = set()
+        self.victims = Victims()
         self.asked_about: set[str | tuple[str, str, str]] = set()
         self._amounts: dict[Hashable, int] = {}
         self._last_amounts = 0

@@ -12,6 +12,34 @@ from orchestra.scheduler.podinfo import PodInfo
 NOBODY: Final[Mapping[str, PodInfo]] = FrozenDict()
 
 
+class Victims:
+    """Pods that are to go, each with the Pod that it goes for."""
+
+    def __init__(self) -> None:
+        self._for: dict[str, str] = {}
+        self._left: dict[str, int] = {}
+
+    def __contains__(self, uid: str) -> bool:
+        return uid in self._for
+
+    def add(self, uid: str, preemptor: str) -> None:
+        """Note a victim."""
+        self.discard(uid)
+        self._for[uid] = preemptor
+        self._left[preemptor] = self._left.get(preemptor, 0) + 1
+
+    def discard(self, uid: str) -> str:
+        """Forget a victim, if it is one; returns the Pod for which it was the last, empty for none."""
+        preemptor = self._for.pop(uid, "")
+        if not preemptor:
+            return ""
+        self._left[preemptor] -= 1
+        if self._left[preemptor]:
+            return ""
+        del self._left[preemptor]
+        return preemptor
+
+
 class Nominations:
     """Nominated Pods by uid, and by node."""
 

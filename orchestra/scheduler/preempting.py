@@ -44,7 +44,8 @@ class Preemptor:
             return
         self._table.nominate(pod.info, found.node)
         if found.node:
-            self._table.victims.update(victim.uid for victim in found.victims)
+            for victim in found.victims:
+                self._table.victims.add(victim.uid, pod.info.uid)
             self._pending.append((pod, found))
             self._there_is_work.set()
 

@@ -330,8 +330,7 @@ class SchedulingQueue:
         """No node can run the Pod: it waits for an event that one of `plugins` asked for."""
         if not self.in_flight(pod):
             return
-        pod.tried_at = now
-        pod.refused_by = frozenset(plugins)
+        pod.tried_at, pod.refused_by = now, frozenset(plugins)
         events = self._events.since(pod.first_event)
         self._land(pod)
         if events is None or any(self.hints.help(pod.profile.name, pod.refused_by, pod.info, e) for e in events):
@@ -342,8 +341,7 @@ class SchedulingQueue:
     def retry(self, pod: QueuedPod, now: float) -> None:
         """The cycle failed, or binding did: the Pod is tried again after its backoff."""
         if self.in_flight(pod):
-            pod.tried_at = now
-            pod.refused_by = NO_PLUGINS
+            pod.tried_at, pod.refused_by = now, NO_PLUGINS
             self._land(pod)
             self._wake(pod, now)
 
@@ -373,10 +371,14 @@ class SchedulingQueue:
     def _rouse(self, pod: QueuedPod, now: float) -> None:
         gated = pod.pool == GATED
         self._leave(pod)
-        if gated:
+        (self._admit if gated else self._wake)(pod, now)
+
+    def activate(self, uid: str, now: float) -> None:
+        """Try a Pod at once that was refused: just what it waited for has happened."""
+        pod = self._pods.get(uid)
+        if pod is not None and pod.pool in (BACKOFF, UNSCHEDULABLE):
+            self._leave(pod)
             self._admit(pod, now)
-        else:
-            self._wake(pod, now)
 
     # -- time
 
@@ -394,5 +396,4 @@ class SchedulingQueue:
 
     def next_time(self) -> float | None:
         """Return when `flush` has something to do next, at the latest; None for never."""
-        times = [heap[0][0] for heap in (self._waiting, self._flush_order) if heap]
-        return min(times) if times else None
+        return min((heap[0][0] for heap in (self._waiting, self._flush_order) if heap), default=None)

@@ -92,7 +92,9 @@ class Recorder:
         pod.decision = None
         if outcome is not None:
             diagnosis, found = outcome.diagnosis, outcome.post_filter
-            advice = () if found.node or pod.group else advise(diagnosis, pod.info, self._table, pod.profile)
+            advice = (
+                () if found.node or found.keep or pod.group else advise(diagnosis, pod.info, self._table, pod.profile)
+            )
             pod.decision = of_diagnosis(diagnosis, found, advice)
 
     def refused(self, pod: QueuedPod, message: str) -> None:

@@ -7,7 +7,7 @@ node's row is enough: that is what `Thought` changes. Else the node table is cha
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from orchestra.scheduler.interface import Rejection
 from orchestra.scheduler.noderow import NodeRow
@@ -159,6 +159,10 @@ class Checks:
         self._pod = pod
         self._evaluation = evaluation if evaluation is not None and stands_alone(evaluation) else None
         self._ask = ask
+        self._own = table.nominated.node_of(pod.uid)
+        self._memory: dict[int, Any] | None = None
+        if self._evaluation is not None:
+            self._memory = self._evaluation.remembered.setdefault(pod.priority, {})
 
     def __call__(self, node: str) -> Rejection | None:
         """See `Check`."""
@@ -220,13 +224,11 @@ class Checks:
 
     def remembered(self, row: NodeRow, find: Callable[[], T]) -> T:
         """See `Check.remembered`."""
-        nominated = self._table.nominated
-        if self._evaluation is None or self._pod.uid in nominated.on(row.name):
+        if self._memory is None or row.name == self._own:
             return find()
-        memory = self._evaluation.remembered.setdefault(self._pod.priority, {})
-        now = (row.version, nominated.version_of(row.name), self._table.disruption_budgets)
-        known = memory.get(row.index)
-        if known is None or known[0] != now:
-            known = memory[row.index] = (now, find())
-        found: T = known[1]
+        nominated, budgets = self._table.nominated.version_of(row.name), self._table.disruption_budgets
+        known = self._memory.get(row.index)
+        if known is None or known[0] != row.version or known[1] != nominated or known[2] is not budgets:
+            known = self._memory[row.index] = (row.version, nominated, budgets, find())
+        found: T = known[3]
         return found

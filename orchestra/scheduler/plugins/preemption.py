@@ -14,6 +14,7 @@ from typing import ClassVar, Final
 from zlib import crc32
 
 import attrs
+import numpy as np
 
 from orchestra.scheduler.arguments import DefaultPreemptionArgs
 from orchestra.scheduler.budgets import DisruptionBudget
@@ -119,7 +120,8 @@ class DefaultPreemption(Plugin):
 def _helpful(diagnosis: Diagnosis) -> list[int]:
     """Return the rows that were refused for a reason that evicting Pods can do something about."""
     rows = [refused.rows for refused in diagnosis.refusals if refused.rejection.resolvable]
-    return sorted(row for some in rows for row in some.tolist())
+    found: list[int] = np.sort(np.concatenate(rows)).tolist() if rows else []
+    return found
 
 
 def _waits_for_victims(pod: PodInfo, table: NodeTable, diagnosis: Diagnosis) -> bool:
