@@ -17,7 +17,7 @@ from typing import Protocol
 import anyio
 
 from orchestra._log import get_logger
-from orchestra.errors import Compacted, StoreAccessDenied, StoreError, StoreUnavailable, WatchOverflow
+from orchestra.errors import Compacted, StoreAccessDenied, StoreClosed, StoreError, StoreUnavailable, WatchOverflow
 from orchestra.store.etcd.beacon import Beacon
 from orchestra.store.etcd.watch import EtcdWatch
 from orchestra.store.etcd.watch_stream import ASK_AGAIN_SECONDS, WatchStream
@@ -143,6 +143,8 @@ class Progress:
                         waiting.end(Compacted(error.compact_revision))
             except StoreUnavailable as error:
                 log.debug("the beacon waits for a connection", error=str(error))
+            except StoreClosed:
+                return
             except StoreAccessDenied as error:
                 log.warning("etcd is too old to be asked for the progress of watches", error=str(error))
                 self._denied = True
