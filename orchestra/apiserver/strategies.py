@@ -83,6 +83,9 @@ _GENERATION: dict[str, Changed | None] = {
     "PodGroup.scheduling.k8s.io": _spec,
     "PriorityClass.scheduling.k8s.io": lambda _new, _old: False,
     "EndpointSlice.discovery.k8s.io": _content_or_labels,
+    "Ingress.networking.k8s.io": _spec,
+    "NetworkPolicy.networking.k8s.io": _spec,
+    **dict.fromkeys(("Endpoints", "ServiceAccount", "ResourceQuota", "LimitRange"), None),
     **dict.fromkeys(
         ("Namespace", "Node", "Service", "ConfigMap", "Secret", "Event", "Binding", "Lease.coordination.k8s.io"), None
     ),

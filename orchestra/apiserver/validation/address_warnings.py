@@ -26,7 +26,7 @@ def _service(document: Document) -> Iterator[str]:
     external = spec.get("externalIPs") or ()
     if spec.get("type") != "ExternalName" and not headless:
         for index, address in enumerate(spec.get("clusterIPs") or ()):
-            yield from _spelling(address, f"spec.clusterIPs[{index}]")
+            yield from spelling_warnings(address, f"spec.clusterIPs[{index}]")
     if headless:
         if spec.get("loadBalancerIP"):
             yield "spec.loadBalancerIP is ignored for headless services"
@@ -35,7 +35,7 @@ def _service(document: Document) -> Iterator[str]:
         if spec.get("sessionAffinity") != "None":
             yield "spec.SessionAffinity is ignored for headless services"
     for index, address in enumerate(external):
-        yield from _spelling(address, f"spec.externalIPs[{index}]")
+        yield from spelling_warnings(address, f"spec.externalIPs[{index}]")
     if spec.get("type") == "ExternalName" and external:
         yield 'spec.externalIPs is ignored when spec.type is "ExternalName"'
     if spec.get("type") != "ExternalName" and spec.get("externalName"):
@@ -44,7 +44,8 @@ def _service(document: Document) -> Iterator[str]:
         yield 'spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"'
 
 
-def _spelling(address: str, path: str) -> Iterator[str]:
+def spelling_warnings(address: str, path: str) -> Iterator[str]:
+    """Tell an IPv6 address that is not in its canonical form."""
     parsed = parse_ip(address)
     if parsed is not None and ":" in address and str(parsed) != address:
         told = f"should be in RFC 5952 canonical format ({quoted(str(parsed))})"
@@ -58,5 +59,5 @@ def warnings_of_endpoint_slice(document: Document, _old: Document | None) -> lis
         told.append("spec.addressType: FQDN endpoints are deprecated")
     for index, endpoint in enumerate(document.get("endpoints") or ()):
         for position, address in enumerate(endpoint.get("addresses") or ()):
-            told += _spelling(address, f"endpoints[{index}].addresses[{position}]")
+            told += spelling_warnings(address, f"endpoints[{index}].addresses[{position}]")
     return told

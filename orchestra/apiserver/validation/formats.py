@@ -99,6 +99,18 @@ def dns_subdomain_underscore(value: str) -> tuple[str, ...]:
     return (*faults, form_error(text, _SUBDOMAIN_UNDERSCORE, "example.com"))
 
 
+def wildcard_subdomain(value: str) -> tuple[str, ...]:
+    """RFC 1123 subdomain behind `*.`, at most 253 characters."""
+    faults = (length_error(253),) if _size(value) > 253 else ()
+    if value.startswith("*.") and _is_subdomain(value[2:]):
+        return faults
+    text = (
+        "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of "
+        "lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character"
+    )
+    return (*faults, form_error(text, rf"\*\.{_SUBDOMAIN}", "*.example.com"))
+
+
 def dns_label_1035(value: str) -> tuple[str, ...]:
     """RFC 1035 label, at most 63 characters."""
     faults = (length_error(63),) if _size(value) > 63 else ()
