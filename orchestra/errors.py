@@ -129,7 +129,7 @@ class APIError(OrchestraError):
         )
 
 
-_ALWAYS_DETAILED = frozenset({404, 405})
+_ALWAYS_DETAILED = frozenset({404, 405, 422})
 """Codes of answers that have details even when there is nothing to detail, as Kubernetes' have."""
 
 

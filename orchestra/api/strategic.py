@@ -181,7 +181,7 @@ def _check_order(patch: Any, order: Any, key: str) -> None:
         while at < len(order) and not json_equal(_identity(item, key), _identity(order[at], key)):
             at += 1
         if at == len(order):
-            shown = f"The order in patch list:\n{_go(patch)}\n doesn't match {_ORDER} list:\n{_go(order)}\n"
+            shown = f"The order in patch list:\n{go_text(patch)}\n doesn't match {_ORDER} list:\n{go_text(order)}\n"
             raise BadRequest(shown)
         at += 1
 
@@ -217,22 +217,22 @@ def _position(items: list[Any], value: Any, key: str) -> int:
 
 def _key_of(item: Any, key: str) -> Any:
     if not isinstance(item, dict):
-        raise BadRequest(f"an item of a list with merge key {key} is no map: {_go(item)}")
+        raise BadRequest(f"an item of a list with merge key {key} is no map: {go_text(item)}")
     if key not in item:
-        raise BadRequest(f"map: {_go(item)} does not contain declared merge key: {key}")
+        raise BadRequest(f"map: {go_text(item)} does not contain declared merge key: {key}")
     return item[key]
 
 
 def _unknown_directive(patch: Document) -> BadRequest:
-    return BadRequest(f"unknown patch type: {_go(patch[_PATCH])} in map: {_go(patch)}")
+    return BadRequest(f"unknown patch type: {go_text(patch[_PATCH])} in map: {go_text(patch)}")
 
 
-def _go(value: Any) -> str:
+def go_text(value: Any) -> str:
     """Return a JSON value as Go prints it, which is how the messages of Kubernetes show it."""
     if isinstance(value, dict):
-        return f"map[{' '.join(f'{name}:{_go(value[name])}' for name in sorted(value))}]"
+        return f"map[{' '.join(f'{name}:{go_text(value[name])}' for name in sorted(value))}]"
     if isinstance(value, list | tuple):
-        return f"[{' '.join(map(_go, value))}]"
+        return f"[{' '.join(map(go_text, value))}]"
     if isinstance(value, bool):
         return "true" if value else "false"
     return "<nil>" if value is None else str(value)

@@ -12,9 +12,11 @@ from typing import Any, Final
 
 import attrs
 
+from orchestra.api.builtin import SCALE
 from orchestra.api.diagnosis import PodDiagnosis
 from orchestra.api.object import Object, ResourceInfo
 from orchestra.apiserver import metadata, refusals, subresources
+from orchestra.apiserver.bodies import json_patch_faults
 from orchestra.apiserver.bounds import refuse_unencodable
 from orchestra.apiserver.core import Core
 from orchestra.apiserver.diagnoses import Diagnoses
@@ -22,17 +24,18 @@ from orchestra.apiserver.interface import Document, User
 from orchestra.apiserver.keys import fence_key
 from orchestra.apiserver.option_rules import check_write_options
 from orchestra.apiserver.ownership import applied, writer_of
+from orchestra.apiserver.patch_faults import misfit
 from orchestra.apiserver.patching import patched
 from orchestra.apiserver.reading import Page, Query, Reader
 from orchestra.apiserver.record import Record
-from orchestra.apiserver.registry import WRITE_ATTEMPTS, Registry
+from orchestra.apiserver.registry import WRITE_ATTEMPTS, Registry, judge_applied
 from orchestra.apiserver.removal import Removed, Remover
 from orchestra.apiserver.routes import OF_SUBRESOURCE
 from orchestra.apiserver.sessions import Sessions
 from orchestra.apiserver.store_errors import translated
 from orchestra.apiserver.watching import CacheWatch
 from orchestra.apiserver.writes import Call, Target
-from orchestra.client.interface import DeleteOptions, DiagnosisReport, Fence, LogOptions, Patch
+from orchestra.client.interface import DeleteOptions, DiagnosisReport, Fence, LogOptions, Patch, PatchType
 from orchestra.errors import AlreadyExists, BadRequest, Conflict, NotFound
 from orchestra.store import Compare, Put, Txn
 
@@ -106,6 +109,7 @@ class Documents:
             if not revision and not strategy.unconditional_update and subresource in ("", "status"):
                 raise refusals.revision_required(info, name)
             if subresource == "scale":
+                subresources.check_scale(old, document, self.core.scheme)
                 return subresources.scaled(old.document, document)
             if subresource == "finalize":
                 spec = {
@@ -138,16 +142,25 @@ class Documents:
         await self.core.enter(call.user, "patch", info, namespace, name, subresource)
         cls = self.core.scheme.type_of(info)
 
-        def change(old: Record) -> Document:
-            if subresource == "scale":
-                scale = patched(subresources.scale_of(old), patch, None)
-                _check_patched(info, old, scale)
-                return subresources.scaled(old.document, scale)
-            new = patched(old.wire_document, patch, cls)
-            _check_patched(info, old, new)
-            return self.registry.known_fields(info, new, call, old.document)
+        if patch.type is PatchType.JSON:
+            call = attrs.evolve(call, faults=(*call.faults, *json_patch_faults(patch.body)))
+        states: list[tuple[Document, Document]] = []
 
-        return await self.registry.modify(Target(info, namespace, name, subresource), change, call)
+        def change(old: Record) -> Document:
+            shown = old.wire_document if subresource != "scale" else subresources.scale_of(old)
+            new = patched(shown, patch, None if subresource == "scale" else cls)
+            states[:] = [(shown, new)]
+            _check_patched(info, old, shown, new)
+            if subresource == "scale":
+                return subresources.scaled(old.document, new)
+            return self.registry.known_fields(info, new, call, old.document, patched=True)
+
+        try:
+            return await self.registry.modify(Target(info, namespace, name, subresource), change, call)
+        except refusals.Misfit as error:
+            before, after = states[-1]
+            shape = self.core.scheme.type_of(SCALE) if subresource == "scale" else cls
+            raise misfit(patch, before, after, shape, error.why) from error
 
     @refuse_unencodable
     async def apply(
@@ -161,6 +174,7 @@ class Documents:
         info = self.core.scheme.info(document["apiVersion"], document["kind"])
         namespace = _place(info, document, namespace)
         name = metadata.meta_of(document).get("name") or ""
+        judge_applied(call)
         _check_subresource(info, subresource, "PATCH")
         await self.core.enter(call.user, "patch", info, namespace, name, subresource)
         cls = self.core.scheme.type_of(info)
@@ -316,7 +330,11 @@ def _check_subresource(info: ResourceInfo, subresource: str, method: str) -> Non
         raise refusals.method_not_allowed()
 
 
-def _check_patched(info: ResourceInfo, old: Record, new: Document) -> None:
+def _check_patched(info: ResourceInfo, old: Record, shown: Document, new: Document) -> None:
+    version, kind = new.get("apiVersion"), new.get("kind")
+    if (version, kind) != (shown["apiVersion"], shown["kind"]):
+        why = f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:111"'
+        raise refusals.Misfit(info, why)
     meta = metadata.meta_of(new)
     revision = meta.get("resourceVersion")
     if revision and revision != str(old.revision):

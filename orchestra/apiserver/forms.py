@@ -22,6 +22,7 @@ from orchestra.apiserver.record import Record
 Document = dict[str, Any]
 
 META_VERSION: Final = "meta.k8s.io/v1"
+_OF_VERSION: Final = "deprecated.daemonset.template.generation"
 
 
 class Form(StrEnum):
@@ -60,11 +61,18 @@ def shown(record: Record) -> Document:
 
 def metadata_only(record: Record) -> Document:
     """Return the PartialObjectMetadata of an object."""
-    return {
-        "kind": "PartialObjectMetadata",
-        "apiVersion": META_VERSION,
-        "metadata": record.wire_document["metadata"],
-    }
+    return {"kind": "PartialObjectMetadata", "apiVersion": META_VERSION, "metadata": record.wire_document["metadata"]}
+
+
+def _unconverted(record: Record) -> Document:
+    """Return the metadata of an object as it is before its version of the API adds what belongs to that version."""
+    document = metadata_only(record)
+    annotations = document["metadata"].get("annotations") or {}
+    if _OF_VERSION in annotations:
+        rest = {name: value for name, value in annotations.items() if name != _OF_VERSION}
+        meta = {name: value for name, value in document["metadata"].items() if name != "annotations"}
+        document["metadata"] = {**meta, "annotations": rest} if rest else meta
+    return document
 
 
 def one(record: Record, view: View = PLAIN) -> Document:
@@ -72,7 +80,7 @@ def one(record: Record, view: View = PLAIN) -> Document:
     if view.form is Form.TABLE:
         meta = {"resourceVersion": str(record.revision)}
         return _table(record.cls.resource_info, meta, (record,), view)
-    return metadata_only(record) if view.form is Form.METADATA else shown(record)
+    return _unconverted(record) if view.form is Form.METADATA else shown(record)
 
 
 def page(info: ResourceInfo, found: Page, view: View = PLAIN) -> Document:
@@ -85,7 +93,7 @@ def page(info: ResourceInfo, found: Page, view: View = PLAIN) -> Document:
     if view.form is Form.TABLE:
         return _table(info, meta, found.records, view)
     if view.form is Form.METADATA:
-        items = [metadata_only(record) for record in found.records]
+        items = [_unconverted(record) for record in found.records]
         return {"kind": "PartialObjectMetadataList", "apiVersion": META_VERSION, "metadata": meta, "items": items}
     return listed(info, found.records, meta)
 

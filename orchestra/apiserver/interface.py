@@ -13,6 +13,7 @@ import attrs
 
 from orchestra.api.object import ResourceInfo
 from orchestra.apiserver.validation.fields import FieldError
+from orchestra.apiserver.validation.kind_rules import PartRules
 
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
@@ -135,6 +136,8 @@ class Strategy:
     validate_update: Callable[[Document, Document], list[FieldError]]
     validate_status_update: Callable[[Document, Document], list[FieldError]]
     warnings: Callable[[Document, Document | None], list[str] | tuple[str, ...]]
+    parts: Mapping[str, PartRules] = attrs.field(factory=dict)
+    """The rules of subresources that change a part of the spec."""
     generation: Callable[[Document, Document], bool] | None = None
     grace_seconds: Callable[[Document, int | None], int] | None = None
     unconditional_update: bool = True

@@ -29,6 +29,8 @@ from orchestra.store import Range, WatchRequest, prefix_end
 PAGE_KEYS: Final = 1000
 """How many keys at most are read from the store at once while a page is being filled."""
 
+NOT_ASCII: Final = 0x80
+
 _EMPTY: dict[str, str] = {}
 
 
@@ -300,7 +302,10 @@ def _token(revision: int, last: bytes) -> str:
 
 def _parse_token(token: str) -> tuple[int, bytes]:
     try:
-        body = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        if raw[:1] and raw[0] >= NOT_ASCII:
+            raise ValueError(f"invalid character '\\x{raw[0]:02x}' looking for beginning of value")
+        body = orjson.loads(raw)
         revision, start = body["rv"], body["start"]
         if type(revision) is not int or revision <= 0 or type(start) is not str or not start:
             raise ValueError("incorrect fields")

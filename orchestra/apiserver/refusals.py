@@ -21,6 +21,18 @@ from orchestra.errors import (
     ServiceUnavailable,
 )
 
+_META_KINDS = frozenset({"List", "Status", "ListOptions", "DeleteOptions", "CreateOptions", "UpdateOptions"})
+"""Kinds that every version of every group has."""
+
+_STORED_AS = {
+    "Node": "minions",
+    "Service": "services/specs",
+    "Endpoints": "services/endpoints",
+    "ReplicationController": "controllers",
+    "Ingress.networking.k8s.io": "ingress",
+}
+"""Where Kubernetes' store keeps kinds that it does not keep under their plural."""
+
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 
 
@@ -58,8 +70,9 @@ def conflict(info: ResourceInfo, name: str, why: str = MODIFIED, *, subresource:
 
 def uid_conflict(info: ResourceInfo, namespace: str, name: str, *, wanted: str, actual: str) -> Conflict:
     """The object is another one than the caller means."""
+    plural = _STORED_AS.get(info.group_kind, info.plural)
     group = f"{info.group}/" if "." in info.group and not info.group.endswith(".k8s.io") else ""
-    where = f"/registry/{group}{info.plural}/" + (f"{namespace}/{name}" if info.namespaced else name)
+    where = f"/registry/{group}{plural}/" + (f"{namespace}/{name}" if info.namespaced else name)
     why = (
         f"StorageError: invalid object, Code: 4, Key: {where}, ResourceVersion: 0, AdditionalErrorMsg: "
         f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {actual}"
@@ -132,6 +145,7 @@ def cannot_decode(info: ResourceInfo, error: DecodeError) -> Misfit:
 
 def other_kind(info: ResourceInfo, version: str, kind: str, *, known: bool) -> BadRequest:
     """The document is one of another kind than the request is about; `known` is whether there is such a kind."""
+    known = known or kind in _META_KINDS
     short = version.rpartition("/")[2]
     inner = f"{info.group.partition('.')[0] or 'core'}.{info.kind}"
     if known:

@@ -23,11 +23,12 @@ from orchestra.apiserver.deletion import completes
 from orchestra.apiserver.interface import Admission, AdmissionRequest, Document, Strategy
 from orchestra.apiserver.keys import object_key
 from orchestra.apiserver.ownership import has_owners, tracked, writer_of
+from orchestra.apiserver.patch_faults import in_patch_order
 from orchestra.apiserver.priorities import Priorities
 from orchestra.apiserver.record import Record, Remembered, SharedSpecs, decode_sharing
 from orchestra.apiserver.validation.fields import FieldError, to_invalid
 from orchestra.apiserver.writes import Call, NamespaceMovedError, TakenError, Target, Writes
-from orchestra.errors import AlreadyExists, APIError, DecodeError
+from orchestra.errors import AlreadyExists, APIError, BadRequest, DecodeError
 from orchestra.store import Compare
 
 WRITE_ATTEMPTS: Final = 16
@@ -132,22 +133,22 @@ class Registry:
                     return stored
         return await self.modify(target, lambda record: change(record)[0], call)
 
-    def known_fields(self, info: ResourceInfo, document: Document, call: Call, old: Document | None = None) -> Document:
+    def known_fields(
+        self, info: ResourceInfo, document: Document, call: Call, old: Document | None = None, *, patched: bool = False
+    ) -> Document:
         """Return a document with the fields that its kind has, and say of the others what the writer wishes to hear.
 
         Fields that nobody declares are dropped from built-in kinds, as Kubernetes drops them, and carried by a user's.
         Parts that are those of `old` are known already. Raises BadRequest under strict field validation.
         """
-        options = call.options
         unknown = self._unknown(info, document, old)
         if not unknown and not call.faults:
             return document
-        texts = [*call.faults, *(f'unknown field "{path}"' for path in unknown)]
-        if options.field_validation == "Strict":
+        ordered = in_patch_order(unknown) if patched else unknown
+        texts = [*call.faults, *(f'unknown field "{path}"' for path in ordered)]
+        if call.options.field_validation == "Strict":
             raise refusals.strict_decoding(info, texts)
-        if options.field_validation == "Warn" and options.on_warning is not None:
-            for text in warning_texts(texts):
-                options.on_warning(text)
+        _tell(call, texts)
         if not unknown:
             return document
         # Only the kinds of this package name the module that they come from.
@@ -251,7 +252,8 @@ class Registry:
             return _shown(old, old.revision, new, obj)
         if completes(strategy, new):
             gone = await self._writes.remove(target, old, call)
-            return None if gone is None else _shown(old, gone, new, obj)
+            # What is shown is the state that was never stored, under the revision of the one that was.
+            return None if gone is None else _shown(old, old.revision, new, obj)
         stored = await self._writes.replace(target, old, plan, obj, call)
         await self._priorities.settle(info)
         return stored
@@ -287,14 +289,18 @@ class Registry:
                 return strategy.prepare_status_update(new, before)
             if target.subresource == "":
                 return strategy.prepare_update(strategy.default(new), before)
-            return new
+            part = strategy.parts.get(target.subresource)
+            return new if part is None else part.prepare(strategy.default(new), before)
 
         return self._shaped(target.info, given, prepare)
 
     def _validate_update(self, strategy: Strategy, target: Target, new: Document, old: Document) -> None:
-        if target.subresource not in ("", "status", "scale"):
+        part = strategy.parts.get(target.subresource)
+        if target.subresource not in ("", "status", "scale") and part is None:
             return
         rule = strategy.validate_status_update if target.subresource == "status" else strategy.validate_update
+        if part is not None:
+            rule = part.validate
         errors = self._shaped(target.info, new, lambda: rule(new, old))
         if errors:
             self._refuse(target.info, new, target.name, errors)
@@ -355,6 +361,20 @@ class Registry:
         if call.options.on_warning is not None:
             for warning in self._shaped(strategy.info, document, lambda: strategy.warnings(document, old)):
                 call.options.on_warning(warning)
+
+
+def judge_applied(call: Call) -> None:
+    """Refuse, or warn of, what the decoder found doubtful about a document that is applied."""
+    if call.faults and call.options.field_validation == "Strict":
+        raise BadRequest(f"error strict decoding YAML: {call.faults[0]}")
+    _tell(call, call.faults)
+
+
+def _tell(call: Call, texts: Sequence[str]) -> None:
+    options = call.options
+    if options.field_validation == "Warn" and options.on_warning is not None:
+        for text in warning_texts(texts):
+            options.on_warning(text)
 
 
 def _shown(old: Record, revision: int, document: Document, obj: Object) -> Record:

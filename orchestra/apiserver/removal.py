@@ -15,7 +15,7 @@ from orchestra.apiserver.core import Core
 from orchestra.apiserver.defaults.admission import SYSTEM_PRIORITIES
 from orchestra.apiserver.deletion import Decision, check, decide
 from orchestra.apiserver.interface import Admission, AdmissionRequest, Document, User
-from orchestra.apiserver.metadata import deleting
+from orchestra.apiserver.metadata import deleting, with_meta
 from orchestra.apiserver.option_rules import check_delete_options
 from orchestra.apiserver.record import Record
 from orchestra.apiserver.registry import WRITE_ATTEMPTS, Registry
@@ -33,6 +33,8 @@ class Removed:
     record: Record
     revision: int
     gone: bool
+    before: Record
+    """The object as it was: what an answer to the deletion of many shows."""
 
 
 class Remover:
@@ -59,9 +61,9 @@ class Remover:
             await self._admitted(info, old, options, user)
             decision = decide(strategy, old.document, options, self._core.clock.now())
             if options.dry_run:
-                return Removed(self._shown(old, decision.document, old.revision), old.revision, decision.gone)
+                return Removed(self._shown(old, decision.document, old.revision), old.revision, decision.gone, old)
             if decision.document is old.document and not decision.gone:
-                return Removed(old, old.revision, gone=False)
+                return Removed(old, old.revision, gone=False, before=old)
             call = Call(user=user, options=WriteOptions(fence=options.fence))
             done = await self._write(target, old, decision, call)
             if done is not None:
@@ -74,12 +76,11 @@ class Remover:
             revision = await self._writes.remove(target, old, call)
             if revision is None:
                 return None
-            marked = self._marks(info) and not deleting(old.document)
-            last = self._shown(old, decision.document, revision) if marked else old.at(revision)
-            return Removed(last, revision, gone=True)
+            last = self._shown(old, _last(old, decision), revision) if self._marks(info) else old.at(revision)
+            return Removed(last, revision, gone=True, before=old)
         obj = self._registry.decoded(info, decision.document, (old.document, old.object))
         record = await self._writes.replace(target, old, Plan(decision.document), obj, call)
-        return None if record is None else Removed(record, record.revision, gone=False)
+        return None if record is None else Removed(record, record.revision, gone=False, before=old)
 
     def _marks(self, info: ResourceInfo) -> bool:
         """Whether the answer shows the deletion time of an object that went at once, as it does for Pods."""
@@ -104,3 +105,10 @@ class Remover:
                 dry_run=options.dry_run,
             )
             await hook.admit(request)
+
+
+def _last(old: Record, decision: Decision) -> Document:
+    """Return what is shown of an object that goes: one that was on its way already keeps its finalizers."""
+    if not deleting(old.document):
+        return decision.document
+    return with_meta(decision.document, finalizers=old.document["metadata"].get("finalizers"))

@@ -32,6 +32,7 @@ def strategy_for(info: ResourceInfo, options: RuleOptions) -> Strategy:
         validate_update=rules.validate_update,
         validate_status_update=rules.validate_status_update,
         warnings=rules.warnings,
+        parts=rules.parts,
         generation=_GENERATION.get(info.group_kind, _everything_but_status),
         grace_seconds=pod_grace_seconds if info.group_kind == "Pod" else None,
         unconditional_update=info.group_kind not in _CONDITIONAL,

@@ -6,15 +6,17 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
+from orchestra.api.builtin import SCALE
 from orchestra.api.codec import decode, format_time
 from orchestra.api.frozen import FrozenDict
 from orchestra.api.object import Object
+from orchestra.api.scheme import Scheme
 from orchestra.api.selectors import label_selector
 from orchestra.apiserver import refusals
 from orchestra.apiserver.bounds import dumps
 from orchestra.apiserver.metadata import deleting, meta_of
 from orchestra.apiserver.record import Record, varied
-from orchestra.errors import BadRequest, Cause, Invalid
+from orchestra.errors import Cause, Invalid
 
 if TYPE_CHECKING:
     from orchestra.api.core.pod import Pod
@@ -116,9 +118,24 @@ def scale_of(record: Record) -> Document:
         "spec": {"replicas": spec["replicas"]} if spec.get("replicas") else {},
         "status": {"replicas": status.get("replicas") or 0},
     }
-    if spec.get("selector"):
-        view["status"]["selector"] = str(label_selector(spec["selector"]))
+    selector = spec.get("selector")
+    if selector:
+        # A ReplicationController's selector is a map of labels and nothing more.
+        plain = record.cls.resource_info.group_kind == "ReplicationController"
+        view["status"]["selector"] = str(label_selector({"matchLabels": selector} if plain else selector))
     return view
+
+
+def check_scale(record: Record, given: Document, scheme: Scheme) -> None:
+    """Refuse what is no Scale, nor a whole object of the kind itself, and what means another object."""
+    info, scale = record.cls.resource_info, SCALE
+    version, kind = given.get("apiVersion", scale.api_version), given.get("kind", scale.kind)
+    if (version, kind) not in ((scale.api_version, scale.kind), (info.api_version, info.kind)):
+        known = any(each.api_version == version and each.kind == kind for each in scheme)
+        raise refusals.other_kind(scale, str(version), str(kind), known=known)
+    uid, actual = meta_of(given).get("uid"), record.document["metadata"]["uid"]
+    if uid and uid != actual:
+        raise refusals.uid_conflict(info, record.namespace, record.name, wanted=uid, actual=actual)
 
 
 def scaled(document: Document, scale: Document) -> Document:
@@ -128,10 +145,11 @@ def scaled(document: Document, scale: Document) -> Document:
     """
     spec = scale.get("spec") or {}
     if not isinstance(spec, dict):
-        raise _no_scale("spec: expected an object")
-    wanted = spec.get("replicas") or 0
+        raise _no_scale(spec, ".spec of type v1.ScaleSpec")
+    wanted = spec.get("replicas")
+    wanted = 0 if wanted is None else wanted
     if type(wanted) is not int or abs(wanted) > MAX_REPLICAS:
-        raise _no_scale("spec.replicas: expected an integer of 32 bits")
+        raise _no_scale(wanted, "Spec.spec.replicas of type int32")
     if wanted < 0:
         text = f"Invalid value: {wanted}: must be greater than or equal to 0"
         name = document["metadata"]["name"]
@@ -143,5 +161,7 @@ def scaled(document: Document, scale: Document) -> Document:
     return {**document, "spec": {**(document.get("spec") or {}), "replicas": wanted}}
 
 
-def _no_scale(why: str) -> BadRequest:
-    return BadRequest(f'Scale in version "v1" cannot be handled as a Scale: {why}')
+def _no_scale(given: Any, field: str) -> refusals.Misfit:
+    word = {str: "string", list: "array", bool: "bool", dict: "object"}.get(type(given), "number")
+    number = f" {given}" if word == "number" else ""
+    return refusals.Misfit(SCALE, f"json: cannot unmarshal {word}{number} into Go struct field Scale{field}")

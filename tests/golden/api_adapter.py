@@ -148,7 +148,7 @@ class Adapter:
             wanted = parameters.list_query(route.info, route.namespace, "", query)
             removed = await self._documents.delete_collection(wanted, options, ADMIN)
             meta = {"resourceVersion": str(self._server.revision)}
-            return 200, forms.listed(route.info, [item.record for item in removed], meta)
+            return 200, forms.listed(route.info, [item.before for item in removed], meta)
         done = await self._documents.delete(route.info, route.name, route.namespace or "", options, ADMIN)
         return 200, _deleted(route, done)
 
@@ -164,6 +164,10 @@ class Adapter:
             meta = {**meta, "name": route.name}
             body = {**body, "metadata": meta}
         named = meta.get("name")
+        if route.name and not named:
+            raise BadRequest(
+                f"the name of the object ({route.name} based on URL) was undeterminable: name must be provided"
+            )
         if route.name and route.subresource != "binding" and named != route.name:
             raise BadRequest(f"the name of the object ({named}) does not match the name on the URL ({route.name})")
         return body

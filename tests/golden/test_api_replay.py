@@ -14,14 +14,14 @@ from tests.golden.api_replay import recording, replay_all, table
 FLOORS = {
     "1-defaulting": 67,
     "2-validation": 399,
-    "3-updates": 282,
-    "4-patches": 182,
-    "5-field-validation": 98,
-    "6-list-get-watch": 316,
-    "7-delete": 470,
-    "8-subresources": 97,
-    "9-names-and-transport": 119,
-    "10-service-allocation": 140,
+    "3-updates": 292,
+    "4-patches": 196,
+    "5-field-validation": 101,
+    "6-list-get-watch": 321,
+    "7-delete": 485,
+    "8-subresources": 120,
+    "9-names-and-transport": 120,
+    "10-service-allocation": 144,
 }
 """How many steps of each group are equal at the least."""
 

@@ -34,6 +34,7 @@ _PRINTERS: Final = {
     builtin.EVENT: ("cluster", "EVENT"),
     builtin.PRIORITY_CLASS: ("scheduling", "PRIORITY_CLASS"),
     builtin.POD_GROUP: ("scheduling", "POD_GROUP"),
+    builtin.SCALE: ("scale", "SCALE"),
     builtin.POD_DISRUPTION_BUDGET: ("scheduling", "POD_DISRUPTION_BUDGET"),
 }
 

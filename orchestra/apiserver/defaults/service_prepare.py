@@ -49,13 +49,14 @@ def _kept_allocations(new: Document, old: Document) -> None:
         if not new.get("clusterIPs") and new.get("clusterIP") == old.get("clusterIP") and old.get("clusterIPs"):
             new["clusterIPs"] = old["clusterIPs"]
     if _has_node_ports(old) and _has_node_ports(new) and new.get("ports"):
-        known = {(port.get("protocol"), port.get("port")): port.get("nodePort") for port in old.get("ports") or ()}
-        taken = {port.get("nodePort") for port in new["ports"] if port.get("nodePort")}
+        known = {port.get("name") or "": port.get("nodePort") for port in old.get("ports") or ()}
+        taken = set(_node_ports(old)) & set(_node_ports(new))
         ports = []
         for port in new["ports"]:
-            found = known.get((port.get("protocol"), port.get("port")))
+            found = known.get(port.get("name") or "")
             if not port.get("nodePort") and found and found not in taken:
                 port = {**port, "nodePort": found}
+                taken.add(found)
             ports.append(port)
         new["ports"] = ports
     probe = old.get("healthCheckNodePort")

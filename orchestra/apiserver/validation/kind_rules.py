@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -17,6 +17,14 @@ Document = dict[str, Any]
 def accept(_new: Document, _old: Document) -> Errors:
     """Find no fault: the rule of an update that everybody may make, or that does not happen."""
     return []
+
+
+@attrs.frozen
+class PartRules:
+    """How an update through a subresource is read and judged: `prepare(new, old)` keeps all but the part it covers."""
+
+    prepare: Callable[[Document, Document], Document]
+    validate: Callable[[Document, Document], Errors]
 
 
 @attrs.frozen(kw_only=True)
@@ -36,3 +44,5 @@ class KindRules:
     prepare_status_update: Callable[[Document, Document], Document] = prepare.only_status
     validate_status_update: Callable[[Document, Document], Errors] = accept
     warnings: Callable[[Document, Document | None], list[str]] = warnings.no_warnings
+    parts: Mapping[str, PartRules] = attrs.field(factory=dict)
+    """The rules of subresources that change a part of the spec."""

@@ -8,6 +8,7 @@ from orchestra.apiserver.validation.kind_rules import KindRules
 from orchestra.apiserver.validation.options import RuleOptions
 from orchestra.apiserver.validation.pod import validate_pod
 from orchestra.apiserver.validation.pod_status import validate_pod_status
+from orchestra.apiserver.validation.pod_subresources import pod_part_rules
 from orchestra.apiserver.validation.pod_update import validate_pod_update
 from orchestra.apiserver.validation.pod_warnings import warnings_of_pod
 
@@ -23,4 +24,5 @@ def pod_rules(options: RuleOptions) -> KindRules:
         validate_update=lambda new, old: validate_pod_update(new, old, options),
         validate_status_update=validate_pod_status,
         warnings=warnings_of_pod,
+        parts=pod_part_rules(options),
     )

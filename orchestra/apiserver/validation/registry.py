@@ -84,6 +84,7 @@ def _rules_of(make: str, options: RuleOptions) -> KindRules:
         rules,
         validate_update=_generic_update(rules.validate_update),
         validate_status_update=_generic_update(rules.validate_status_update),
+        parts={name: attrs.evolve(part, validate=_generic_update(part.validate)) for name, part in rules.parts.items()},
     )
 
 
