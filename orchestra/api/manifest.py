@@ -18,7 +18,7 @@ import yaml
 from orchestra.api.frozen import thaw
 from orchestra.api.object import Object
 from orchestra.api.scheme import Scheme
-from orchestra.api.yaml_values import Builder, child, line_of, nodes_of, scalar
+from orchestra.api.yaml_values import MAX_NODES, Builder, child, line_of, nodes_of, scalar
 from orchestra.errors import DecodeError, NotFound
 
 Document = dict[str, Any]
@@ -83,20 +83,24 @@ def load_manifests(source: str | Path) -> list[Document]:
     return [manifest.document for manifest in read_manifests(source)]
 
 
-def read_manifests(source: str | Path, *, name: str = "<text>") -> list[Manifest]:
-    """Return every document with its place; `name` is what errors call a text, a Path is called by its own name."""
+def read_manifests(source: str | Path, *, name: str = "<text>", max_bytes: int = MAX_MANIFEST_BYTES) -> list[Manifest]:
+    """Return every document with its place; `name` is what errors call a text, a Path is called by its own name.
+
+    Raises DecodeError for what is no manifest, and for one larger than `max_bytes`.
+    """
     if isinstance(source, Path):
         name = str(source)
-        if source.stat().st_size > MAX_MANIFEST_BYTES:
-            raise DecodeError(f"{name}: is larger than {MAX_MANIFEST_BYTES} bytes")
+        if source.stat().st_size > max_bytes:
+            raise DecodeError(f"{name}: is larger than {max_bytes} bytes")
         try:
             source = source.read_text("utf-8-sig")
         except UnicodeDecodeError as error:
             raise DecodeError(f"{name}: is no UTF-8 text: {error}") from None
-    if len(source) > MAX_MANIFEST_BYTES:
-        raise DecodeError(f"{name}: is larger than {MAX_MANIFEST_BYTES} bytes")
+    if len(source) > max_bytes:
+        raise DecodeError(f"{name}: is larger than {max_bytes} bytes")
     result: list[Manifest] = []
-    documents = _documents(source)
+    # Without aliases a text holds fewer values than characters: more of them are let be only where texts may be large.
+    documents = _documents(source, MAX_NODES if max_bytes <= MAX_MANIFEST_BYTES else max(MAX_NODES, len(source)))
     index = 1
     try:
         while (found := next(documents, None)) is not None:
@@ -111,18 +115,20 @@ def read_manifests(source: str | Path, *, name: str = "<text>") -> list[Manifest
     return result
 
 
-def _documents(text: str) -> Iterator[tuple[Any, yaml.Node | None]]:
+def _documents(text: str, max_nodes: int = MAX_NODES) -> Iterator[tuple[Any, yaml.Node | None]]:
     text = text.removeprefix("\ufeff")
     if text.lstrip()[:1] == "{":
         try:
             values = list(_json_documents(text))
+        except RecursionError:
+            raise DecodeError("values are nested too deep") from None
         except ValueError:
             values = []  # YAML's own braces, or a fault that the YAML parser names with its line
         if values:
             yield from ((value, None) for value in values)
             return
     for node in nodes_of(text):
-        yield Builder().value(node), node
+        yield Builder(max_nodes=max_nodes).value(node), node
 
 
 def _json_documents(text: str) -> Iterator[Any]:

@@ -19,6 +19,8 @@ MAX_NODES: Final = 200_000
 """The most values that one document may have once its aliases are written out."""
 MAX_DEPTH: Final = 100
 """How deep values may be nested."""
+SAFE_LENGTH: Final = 10_000
+"""Characters in which values cannot be nested so deep that the parser, which is recursive C, ends the process."""
 
 try:
     from yaml import CSafeLoader as _Base
@@ -49,6 +51,8 @@ class _Loader(_Base):
 def nodes_of(text: str) -> Iterator[yaml.Node]:
     """Yield the root node of each document; raises DecodeError, worded as Kubernetes words it, with the line."""
     try:
+        if len(text) > SAFE_LENGTH:
+            _check_depth(text)
         for node in yaml.compose_all(text, Loader=_Loader):
             if node is not None:
                 yield node
@@ -58,6 +62,19 @@ def nodes_of(text: str) -> Iterator[yaml.Node]:
         raise DecodeError(f"yaml: line {line}: {error.problem}") from None
     except yaml.YAMLError as error:
         raise DecodeError(f"yaml: {getattr(error, 'reason', error)}") from None
+
+
+def _check_depth(text: str) -> None:
+    """Raise DecodeError for values that are nested too deep; reading events alone is not recursive."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH + 1:
+                line = event.start_mark.line + 1 if event.start_mark else 1
+                raise DecodeError(f"line {line}: values are nested more than {MAX_DEPTH} deep")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def scalar(text: str) -> Any:
@@ -82,16 +99,16 @@ def scalar(text: str) -> Any:
 class Builder:
     """Turns the nodes of one document into JSON values, within bounds, and remembers nothing of other documents."""
 
-    def __init__(self, doubled: list[str] | None = None) -> None:
+    def __init__(self, doubled: list[str] | None = None, *, max_nodes: int = MAX_NODES) -> None:
         """With `doubled` a key that comes twice is no error: the list is told of it, and the later value counts."""
-        self._left = MAX_NODES
+        self._left = self._most = max_nodes
         self._doubled = doubled
 
     def value(self, node: yaml.Node, depth: int = 0) -> Any:
         """Return the JSON value of a node; raises DecodeError naming the line of what cannot be one."""
         self._left -= 1
         if self._left < 0:
-            raise DecodeError(f"line {line_of(node)}: document has more than {MAX_NODES} values: excessive aliasing?")
+            raise DecodeError(f"line {line_of(node)}: document has more than {self._most} values: excessive aliasing?")
         if depth > MAX_DEPTH:
             raise DecodeError(f"line {line_of(node)}: values are nested more than {MAX_DEPTH} deep")
         if isinstance(node, yaml.MappingNode):

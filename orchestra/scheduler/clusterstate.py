@@ -27,7 +27,7 @@ from orchestra.api.policy import PodDisruptionBudget
 from orchestra.api.rules.conditions import is_terminal
 from orchestra.api.rules.owners import controller_of
 from orchestra.api.scheduling import PodGroup, PriorityClass
-from orchestra.errors import ConfigurationError
+from orchestra.errors import ConfigurationError, NotFound
 
 if TYPE_CHECKING:
     from orchestra.client.interface import Client
@@ -94,10 +94,14 @@ class ClusterState:
 
     @classmethod
     async def from_client(cls, client: Client) -> ClusterState:
-        """Return the state of a live cluster. Each kind is read at a revision of its own."""
+        """Return the state of a live cluster. Each kind is read at a revision of its own; one it lacks is noted."""
         state = cls()
         for kind in STATE_KINDS:
-            listed: Any = await client.list(kind)
+            try:
+                listed: Any = await client.list(kind)
+            except NotFound:
+                state.note(f"the server has no kind {kind.resource_info.kind}")
+                continue
             for obj in listed.items:
                 state.add(obj)
         return state

@@ -205,7 +205,10 @@ class OfflineScheduler:
         """Give back what was set aside for a Pod."""
         pod = placement.pod
         for plugin in reversed(pod.profile.reserves):
-            asking(plugin, "Unreserve", plugin.unreserve, placement.state, pod.info, placement.node)
+            try:
+                asking(plugin, "Unreserve", plugin.unreserve, placement.state, pod.info, placement.node)
+            except PluginError as error:
+                self.failed(pod, str(error))
         if pod.info.uid in self.table.assumed:
             self.table.forget(pod.info.uid)
             event = ClusterEvent(Resource.ASSIGNED_POD, Action.DELETE, pod.info.pod, None)

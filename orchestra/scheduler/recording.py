@@ -44,7 +44,7 @@ RECORDS_AT_ONCE: Final = 256
 _log = get_logger("scheduler")
 
 
-class Recorder:
+class DiagnosisRecorder:
     """Keeps the records of one scheduler until they are sent; `run` sends them."""
 
     def __init__(self, client: Client, clock: Clock, table: NodeTable, queue: SchedulingQueue) -> None:

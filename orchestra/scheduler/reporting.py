@@ -17,10 +17,9 @@ from orchestra.scheduler.queued import QueuedPod
 if TYPE_CHECKING:
     from orchestra.client.interface import Client
     from orchestra.clock import Clock
-    from orchestra.controller.interface import Events
-    from orchestra.controller.interface import Recorder as EventRecorder
+    from orchestra.controller.interface import Events, Recorder
     from orchestra.scheduler.cycle import Unplaced
-    from orchestra.scheduler.recording import Recorder
+    from orchestra.scheduler.recording import DiagnosisRecorder
 
 MAX_PENDING_REPORTS: Final = 10_000
 """Pods whose condition waits to be written; the oldest is dropped, its next attempt reports again."""
@@ -41,7 +40,7 @@ def shortened(text: str, limit: int) -> str:
 class Reporter:
     """Records Events at once, and writes conditions one after another in a task of its own."""
 
-    def __init__(self, client: Client, clock: Clock, recorder: EventRecorder, records: Recorder) -> None:
+    def __init__(self, client: Client, clock: Clock, recorder: Recorder, records: DiagnosisRecorder) -> None:
         self._client = client
         self._clock = clock
         self._recorder = recorder

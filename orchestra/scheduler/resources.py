@@ -30,9 +30,16 @@ DEFAULT_MEMORY: Final = 200 * 1024 * 1024
 _DEFAULTS: Final = {CPU: Quantity.from_milli(DEFAULT_MILLI_CPU), MEMORY: Quantity.from_bytes(DEFAULT_MEMORY)}
 
 
+MAX_AMOUNT: Final = 2**50
+"""The most that anybody has or asks for, a pebibyte or 10**12 cores; what is said to be more counts as that much.
+
+So the columns of the node table, whole numbers of 64 bits, hold the sum over thousands of such Pods.
+"""
+
+
 def amount(name: str, quantity: Quantity) -> int:
-    """Return a quantity of the resource `name` in the units of this module, rounded up."""
-    return quantity.milli_value() if name == CPU else quantity.value()
+    """Return a quantity of the resource `name` in the units of this module, rounded up, MAX_AMOUNT at most."""
+    return min(quantity.milli_value() if name == CPU else quantity.value(), MAX_AMOUNT)
 
 
 def counts(name: str) -> bool:

@@ -27,7 +27,7 @@ from orchestra.scheduler.placing import Helpers, Placer
 from orchestra.scheduler.preempting import Preemptor
 from orchestra.scheduler.profile import Profile
 from orchestra.scheduler.queue import FLUSH_SECONDS, PATIENCE_SECONDS, POD_BACKOFF, SchedulingQueue
-from orchestra.scheduler.recording import Recorder
+from orchestra.scheduler.recording import DiagnosisRecorder
 from orchestra.scheduler.reporting import Reporter
 from orchestra.scheduler.watchdog import Watchdog
 
@@ -164,7 +164,7 @@ class _Run:
         self.feed = Feed(table, queue, profiles, clock.monotonic, self.wake_up)
         self._clock = clock
         self._tasks = tasks
-        self.records = Recorder(client, clock, table, queue)
+        self.records = DiagnosisRecorder(client, clock, table, queue)
         self.reporter = Reporter(client, clock, surroundings.recorder, self.records)
         self.preemptor = Preemptor(client, clock, table, self.reporter)
         self._binder = Binder(

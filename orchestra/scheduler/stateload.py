@@ -21,6 +21,8 @@ from orchestra.scheduler.clusterstate import STATE_KINDS, ClusterState
 
 MAX_STATE_BYTES: Final = 1024 * 1024 * 1024
 """The largest file that is read: 100,000 Pods as kubectl prints them are about half of it."""
+MAX_YAML_BYTES: Final = 128 * 1024 * 1024
+"""The largest YAML file that is read; it takes about a second for each megabyte, so write large states as JSON."""
 MAX_DEPTH: Final = 8
 """Lists inside of lists."""
 
@@ -73,7 +75,7 @@ def read_documents(content: bytes, name: str) -> list[Document]:
         raise DecodeError(f"{name}: is no UTF-8 text: {error}") from None
     if json_error and len(text) > MAX_MANIFEST_BYTES:
         raise DecodeError(f"{name}: {json_error}")
-    return [manifest.document for manifest in read_manifests(text, name=name)]
+    return [manifest.document for manifest in read_manifests(text, name=name, max_bytes=MAX_YAML_BYTES)]
 
 
 def add_documents(state: ClusterState, documents: Iterable[Document]) -> None:
@@ -95,7 +97,7 @@ def add_documents(state: ClusterState, documents: Iterable[Document]) -> None:
         if kind is Pod and uid and owner_of_uid.setdefault(uid, key) != key:
             raise DecodeError(f"{place}: metadata.uid: {uid} is that of Pod {owner_of_uid[uid]} too")
     for name, number in sorted(left_out.items()):
-        state.note(f"{number} of kind {name} left out: it decides nothing about where Pods go")
+        state.note(f"{number} of kind {name} left out: only Pods and what decides about them is read")
 
 
 def _flat(documents: Iterable[tuple[Any, Any]], depth: int = 0) -> Iterator[tuple[str, Document]]:

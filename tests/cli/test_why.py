@@ -115,3 +115,12 @@ async def test_control_characters_of_names_and_reasons_do_not_reach_the_terminal
     assert (await shell.client.get(Pod, "p")).spec.scheduler_name == "evil\x1b[31m"
     assert await why(shell) == 0
     assert "\x1b" not in shell.out
+
+
+async def test_a_pod_that_somebody_else_bound_says_so(shell: Shell) -> None:
+    await shell.client.create(pod("p", cpu="64"))
+    await anyio.sleep(1)
+    await shell.client.bind("p", "node-0")
+    assert await why(shell) == 0
+    assert shell.out.startswith("Pod p is on node node-0.\nSomebody else bound it there")
+    assert "Unschedulable" in shell.out

@@ -220,3 +220,12 @@ def test_objects_of_every_kind_that_decides_can_be_added() -> None:
     h.add(budget, node("b", cpu=1), pod("default/old", node="b", cpu=1))
     assert len(h.table.disruption_budgets) == 1
     assert h.schedule(pod("p", cpu=1)).node == "a"
+
+
+def test_amounts_beyond_all_measure_break_nothing() -> None:
+    absurd = "9223372036854775807"
+    h = Harness(nodes=[node("a", cpu=absurd, memory=f"{absurd}Ei"), node("b", cpu=1)])
+    for number in range(5):
+        h.add_pod(pod(f"r{number}", node="a", cpu=absurd, memory=absurd))
+    assert h.evaluate(pod("p", cpu=absurd)).feasible == ()
+    assert h.schedule(pod("q", cpu=1)).node == "b"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from orchestra.api import manifest
 from orchestra.api.builders import node, pod
 from orchestra.api.codec import encode
 from orchestra.api.manifest import dump_yaml
@@ -35,8 +36,8 @@ def test_a_list_of_mixed_kinds_is_taken_and_other_kinds_are_noted(tmp_path: Path
     assert [item.metadata.name for item in state.nodes] == ["a"]
     assert [item.key for item in state.pending] == ["default/p"]
     assert state.notes == (
-        "1 of kind example.dev/v1 Website left out: it decides nothing about where Pods go",
-        "2 of kind v1 ConfigMap left out: it decides nothing about where Pods go",
+        "1 of kind example.dev/v1 Website left out: only Pods and what decides about them is read",
+        "2 of kind v1 ConfigMap left out: only Pods and what decides about them is read",
     )
 
 
@@ -93,6 +94,9 @@ def test_what_stands_twice_in_one_file_and_who_runs_nowhere_is_noted(tmp_path: P
         ("just text", "cluster.json: document 1: expected an object"),
         ("a: [", "cluster.json: document 1"),
         (json.dumps(listed()).replace("[]", "[" * 900 + "]" * 900), "cluster.json"),
+        (json.dumps(listed()).replace("[]", "[" * 100_000 + "]" * 100_000), "nested too deep"),
+        ("a: " + "[" * 100_000, "nested more than 100 deep"),
+        ("- " * 100_000, "nested more than 100 deep"),
     ],
 )
 def test_what_is_wrong_is_told_with_file_and_field(tmp_path: Path, content: Any, complaint: str) -> None:
@@ -116,3 +120,18 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         load_state(path)
     with pytest.raises(OSError):
         load_state(tmp_path / "nothing")
+
+
+def test_a_state_may_be_larger_than_a_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "MAX_NODES", 100)
+    path = file(tmp_path, dump_yaml(listed(*(encode(pod(f"p{number}")) for number in range(50)))), "cluster.yaml")
+    assert len(load_state(path).pods) == 50
+    with pytest.raises(DecodeError, match="more than 100 values"):
+        manifest.load_manifests(path)
+
+
+def test_aliases_cannot_blow_a_file_up(tmp_path: Path) -> None:
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]" for old, new in zip("abcdefg", "bcdefgh", strict=True)]
+    with pytest.raises(DecodeError, match="excessive aliasing"):
+        load_state(file(tmp_path, "\n".join(lines), "bomb.yaml"))

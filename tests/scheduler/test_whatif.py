@@ -10,7 +10,7 @@ from orchestra.api.builders import namespace, node, pod, taint, toleration
 from orchestra.api.core.config import ConfigMap
 from orchestra.api.core.node import Node
 from orchestra.api.core.pod import Pod, PodSchedulingGate, PodSchedulingGroup
-from orchestra.api.object import ObjectMeta, OwnerReference
+from orchestra.api.object import Object, ObjectMeta, OwnerReference
 from orchestra.api.scheduling import (
     GangSchedulingPolicy,
     PodGroup,
@@ -19,7 +19,7 @@ from orchestra.api.scheduling import (
     PriorityClass,
 )
 from orchestra.apiserver import APIServer
-from orchestra.errors import ConfigurationError
+from orchestra.errors import ConfigurationError, NotFound
 from orchestra.scheduler import ClusterState, Plugin, PodInfo, Profile, choose_profiles, difference
 from orchestra.scheduler.interface import CycleState
 from orchestra.scheduler.plugins.optimiser import Optimiser
@@ -191,3 +191,17 @@ def test_an_optimiser_packs_what_one_by_one_does_not_fit() -> None:
     state = ClusterState([node("a", cpu=6), node("b", cpu=6), *pods])
     assert len(state.schedule().placements) == 4
     assert len(state.schedule(Profile().with_plugins(Optimiser())).placements) == 5
+
+
+@pytest.mark.virtual_time
+async def test_a_kind_that_a_server_lacks_is_noted(server: APIServer) -> None:
+    class Older:
+        async def list(self, kind: type[Object]) -> object:
+            if kind is PodGroup:
+                raise NotFound("the server could not find the requested resource")
+            return await server.list(kind)
+
+    await create(server, node("a"), pod("p"))
+    state = await ClusterState.from_client(Older())  # type: ignore[arg-type]
+    assert state.notes == ("the server has no kind PodGroup",)
+    assert state.schedule().placements == {"default/p": "a"}

@@ -60,7 +60,12 @@ async def run(client: Client, options: WhyOptions, terminal: Terminal) -> int:
 
 def _tell(pod: Pod, diagnosis: PodDiagnosis | None, terminal: Terminal) -> None:
     lines = [headline(pod, diagnosis)]
-    lines += unknown(pod) if diagnosis is None else explanation(diagnosis, terminal.now())
+    if diagnosis is None:
+        lines += unknown(pod)
+    else:
+        if pod.spec.node_name and diagnosis.node != pod.spec.node_name:
+            lines.append("Somebody else bound it there; this was the scheduler's latest attempt:")
+        lines += explanation(diagnosis, terminal.now())
     for line in lines:
         terminal.say(harmless(line))
 
