@@ -42,7 +42,7 @@ from orchestra.network import (
 )
 from orchestra.scheduler import Scheduler
 from orchestra.store import MemoryStore, Store
-from orchestra.workloads import deployment_controller, replicaset_controller
+from orchestra.workloads import deployment_controller, replicaset_controller, replicationcontroller_controller
 
 if TYPE_CHECKING:
     from orchestra.apiserver.interface import Front
@@ -59,6 +59,7 @@ def default_controllers() -> tuple[Controller[Any] | Part, ...]:
     return (
         deployment_controller(),
         replicaset_controller(),
+        replicationcontroller_controller(),
         endpoints_controller(),
         *lifecycle_controllers(),
     )
