@@ -87,6 +87,7 @@ _GENERATION: dict[str, Changed | None] = {
     "Ingress.networking.k8s.io": _spec,
     "NetworkPolicy.networking.k8s.io": _spec,
     **dict.fromkeys(("Endpoints", "ServiceAccount", "ResourceQuota", "LimitRange"), None),
+    **dict.fromkeys(("PersistentVolume", "PersistentVolumeClaim", "StorageClass.storage.k8s.io"), None),
     **dict.fromkeys(
         ("Namespace", "Node", "Service", "ConfigMap", "Secret", "Event", "Binding", "Lease.coordination.k8s.io"), None
     ),

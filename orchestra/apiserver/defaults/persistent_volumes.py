@@ -10,6 +10,9 @@ from orchestra.apiserver.defaults.prepare import only_status
 from orchestra.apiserver.defaults.workloads import filled
 
 Document = dict[str, Any]
+CLAIM_FINALIZER = "kubernetes.io/pvc-protection"
+VOLUME_FINALIZER = "kubernetes.io/pv-protection"
+"""What keeps a volume, or a claim to one, while it is in use (admission plugin StorageObjectInUseProtection)."""
 
 
 def default_claim(document: Document) -> Document:
@@ -28,11 +31,23 @@ def create_claim(document: Document) -> Document:
     """Return a new claim, which has no volume yet; a source that is named in one way is named in both."""
     spec = document.get("spec") or {}
     source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
+    if reference and "namespace" in reference:  # behind a gate that is off: CrossNamespaceVolumeDataSource
+        reference = {name: value for name, value in reference.items() if name != "namespace"}
+        document = {**document, "spec": {**spec, "dataSourceRef": reference}}
+        spec = document["spec"]
     if source and not reference:
         document = {**document, "spec": {**spec, "dataSourceRef": source}}
-    elif reference and not source and not reference.get("namespace"):
+    elif reference and not source:
         document = {**document, "spec": {**spec, "dataSource": reference}}
-    return with_status(document, {"phase": "Pending"})
+    return with_status(_protected(document, CLAIM_FINALIZER), {"phase": "Pending"})
+
+
+def _protected(document: Document, finalizer: str) -> Document:
+    meta = document.get("metadata") or {}
+    given = list(meta.get("finalizers") or ())
+    if finalizer in given:
+        return document
+    return {**document, "metadata": {**meta, "finalizers": [*given, finalizer]}}
 
 
 def update_claim_status(new: Document, old: Document) -> Document:
@@ -58,9 +73,18 @@ def default_volume(document: Document) -> Document:
 
 def create_volume(document: Document) -> Document:
     """Return a new volume, of which nothing is known yet."""
-    return with_status(document, {"phase": "Pending"})
+    return with_status(_protected(document, VOLUME_FINALIZER), {"phase": "Pending"})
 
 
 def update_volume_status(new: Document, old: Document) -> Document:
     """Return an update of a volume's status."""
     return default_volume(only_status(new, old))
+
+
+def default_storage_class(document: Document) -> Document:
+    """Return a StorageClass whose volumes go with their claims and are made at once, if it does not say otherwise."""
+    from orchestra.api.storage import StorageClass
+
+    document = canonical(document, StorageClass)
+    result: Document = filled(document, {"reclaimPolicy": "Delete", "volumeBindingMode": "Immediate"})
+    return result

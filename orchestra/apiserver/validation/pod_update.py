@@ -71,7 +71,7 @@ def _check_spec(spec: Document, old: Document, errors: Errors) -> None:
     now, was = go_pod_spec(munged), go_pod_spec(old)
     if now != was:
         shown = ",".join(_UPDATABLE)
-        detail = f"pod updates may not change fields other than {shown}\n{_difference(was, now)}"
+        detail = f"pod updates may not change fields other than {shown}\n{difference(was, now)}"
         errors.append(forbidden("spec", detail))
 
 
@@ -175,7 +175,8 @@ def _only_adds(new: Document, old: Document) -> bool:
     return all(list(new.get(name) or ())[: len(old.get(name) or ())] == list(old.get(name) or ()) for name in _TERM)
 
 
-def _difference(old: Document, new: Document) -> str:
+def difference(old: Document, new: Document) -> str:
+    """Return what is different as lines of indented JSON, in the form of a unified diff without its head."""
     lines = list(difflib.unified_diff(_lines(old), _lines(new), n=3, lineterm=""))
     return "".join(f"{line}\n" for line in lines[2:])
 

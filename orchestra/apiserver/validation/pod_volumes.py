@@ -49,7 +49,8 @@ def _check_empty_dir(source: Document, path: str, _context: PodContext, errors: 
         errors.append(forbidden(f"{path}.sizeLimit", "SizeLimit field must be a valid resource quantity"))
 
 
-def _check_host_path(source: Document, path: str, _context: PodContext, errors: Errors) -> None:
+def check_host_path(source: Document, path: str, errors: Errors) -> None:
+    """Append the faults of a path of the node."""
     if not source.get("path"):
         errors.append(required(f"{path}.path"))
         return
@@ -133,7 +134,7 @@ def _legacy(name: str) -> SourceRule:
 # second name stands here.
 _SOURCES: tuple[tuple[str, str, SourceRule], ...] = (
     ("emptyDir", "emptyDir", _check_empty_dir),
-    ("hostPath", "hostPath", _check_host_path),
+    ("hostPath", "hostPath", lambda source, path, _context, errors: check_host_path(source, path, errors)),
     ("gitRepo", "gitRepo", _legacy("gitRepo")),
     ("gcePersistentDisk", "persistentDisk", _legacy("gcePersistentDisk")),
     ("awsElasticBlockStore", "awsElasticBlockStore", _legacy("awsElasticBlockStore")),
