@@ -24,7 +24,6 @@ MORE_PARAMETERS = {
     "patch": "the verb names kind, object, patch and where",
     "wait_for": "one function for every form of `kubectl wait`",
     "__init__": "constructors take configuration, by keyword",
-    "from_documents": "a keyword for each kind of object that a cluster has",
 }
 """Functions with more parameters than the budget, all of them keywords, and why."""
 

@@ -17,7 +17,7 @@ event helps whom, is seen with `submit` and `advance`: time passes only when the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 import numpy as np
@@ -29,20 +29,24 @@ from orchestra.api.core.pod import Pod
 from orchestra.api.core.service import Service
 from orchestra.api.diagnosis import PLACED
 from orchestra.api.object import Object
-from orchestra.api.policy import PodDisruptionBudget
 from orchestra.api.rules.conditions import is_terminal
+from orchestra.api.scheduling import PriorityClass
 from orchestra.clock import SystemClock
+from orchestra.errors import ConfigurationError
 from orchestra.scheduler.advice import advise
+from orchestra.scheduler.clusterstate import STATE_KINDS
 from orchestra.scheduler.cycle import Chance, Failed, Placed
 from orchestra.scheduler.diagnosis import Diagnosis
 from orchestra.scheduler.offline import OfflineScheduler, OneForAll, Tried
 from orchestra.scheduler.podinfo import PodInfo
+from orchestra.scheduler.priorities import Priorities
 from orchestra.scheduler.profile import Profile
 
 if TYPE_CHECKING:
     from orchestra.scheduler.evaluation import Evaluation
 
 Document = Mapping[str, Any]
+O = TypeVar("O", bound=Object)  # noqa: E741 - the type of an object
 
 
 _NO_ROWS: Final = np.zeros(0, dtype=np.int64)
@@ -104,6 +108,7 @@ class Harness:
         seed: int = 0,
     ) -> None:
         self.profile = profile or Profile()
+        self._priorities = Priorities()
         self._scheduler = _Watching(self.profile, SystemClock(seed).random)
         self._cycle = self._scheduler.cycles[self.profile.name]
         self.table = self._scheduler.table
@@ -123,22 +128,22 @@ class Harness:
         *,
         nodes: Iterable[Document] = (),
         pods: Iterable[Document] = (),
-        namespaces: Iterable[Document] = (),
-        services: Iterable[Document] = (),
-        poddisruptionbudgets: Iterable[Document] = (),
         profile: Profile | None = None,
         seed: int = 0,
+        **others: Iterable[Document],
     ) -> Harness:
-        """Make a cluster of objects in wire form, as `kubectl get -o json` prints them. Raises DecodeError."""
-        made = cls(
-            nodes=[decode(d, Node) for d in nodes],
-            pods=[decode(d, Pod) for d in pods],
-            namespaces=[decode(d, Namespace) for d in namespaces],
-            services=[decode(d, Service) for d in services],
-            profile=profile,
-            seed=seed,
-        )
-        made.add(*(decode(d, PodDisruptionBudget) for d in poddisruptionbudgets))
+        """Make a cluster of objects in wire form, as `kubectl get -o json` prints them.
+
+        Other kinds that decide about Pods are given by their plural: `namespaces`, `services`, `replicasets`,
+        `poddisruptionbudgets`, `priorityclasses`, `podgroups`. Raises DecodeError, and ConfigurationError for a kind
+        that decides nothing.
+        """
+        made = cls(profile=profile, seed=seed)
+        kinds = {kind.resource_info.plural: kind for kind in STATE_KINDS}
+        for plural, documents in {**others, "nodes": nodes, "pods": pods}.items():
+            if plural not in kinds:
+                raise ConfigurationError(f"{plural}: no kind of that plural decides about Pods: {', '.join(kinds)}")
+            made.add(*(decode(document, kinds[plural]) for document in documents))
         return made
 
     # -- the cluster changes
@@ -150,8 +155,10 @@ class Harness:
                 self.add_node(obj)
             elif isinstance(obj, Pod):
                 self.add_pod(obj)
+            elif isinstance(obj, PriorityClass):
+                self._priorities.add(obj)
             else:
-                self._scheduler.change(None, obj)
+                self._scheduler.change(None, _identified(obj))
 
     def add_node(self, item: Node) -> None:
         """Add a node, or change one."""
@@ -166,7 +173,7 @@ class Harness:
 
     def add_pod(self, pod: Pod) -> None:
         """Add a Pod that runs, or change one; one without a node, or that has ended, takes no room."""
-        pod = _identified(pod)
+        pod = self._priorities.given_to(_identified(pod))
         if pod.spec.node_name and not is_terminal(pod):
             known = self.table.placed.get(PodInfo(pod).uid)
             self._scheduler.change(None if known is None else known[0].pod, pod)
@@ -179,12 +186,12 @@ class Harness:
 
     def evaluate(self, pod: Pod | Document) -> Diagnosis:
         """Say where a Pod could go, place nothing. Raises PluginError."""
-        info = _info(pod)
+        info = self._info(pod)
         return self._advised(self._cycle.diagnose(info), info)
 
     def schedule(self, pod: Pod | Document) -> Scheduled:
         """Place a Pod and count it where it went, evicting others if there is no other way. Raises PluginError."""
-        return self._try(_info(pod), 1)
+        return self._try(self._info(pod), 1)
 
     def _try(self, info: PodInfo, attempt: int) -> Scheduled:
         outcome = self._cycle.schedule(info)
@@ -201,6 +208,10 @@ class Harness:
             self.table.assume(info, found.node)
         return Scheduled(found.node, _names(found.victims), diagnosis, name, now, attempt)
 
+    def _info(self, pod: Pod | Document) -> PodInfo:
+        made = pod if isinstance(pod, Pod) else decode(pod, Pod)
+        return PodInfo(self._priorities.given_to(_identified(made)))
+
     def _advised(self, diagnosis: Diagnosis, info: PodInfo) -> Diagnosis:
         if len(diagnosis.feasible_rows):
             return diagnosis
@@ -212,7 +223,7 @@ class Harness:
         """Let Pods wait for a node, as new Pods at a server do; a Pod that waits already is changed."""
         waiting = {pod.info.uid: pod.info.pod for pod in self._scheduler.queue.pods()}
         for pod in pods:
-            info = _info(pod)
+            info = self._info(pod)
             self._scheduler.change(waiting.get(info.uid), info.pod)
 
     def advance(self, seconds: float) -> list[Scheduled]:
@@ -262,12 +273,8 @@ def _names(pods: Iterable[PodInfo]) -> tuple[str, ...]:
     return tuple(pod.pod.metadata.name for pod in pods)
 
 
-def _info(pod: Pod | Document) -> PodInfo:
-    return PodInfo(_identified(pod if isinstance(pod, Pod) else decode(pod, Pod)))
-
-
-def _identified(pod: Pod) -> Pod:
-    """Return the Pod in a namespace: what has none is in `default`, as at a server."""
-    if pod.metadata.namespace:
-        return pod
-    return attrs.evolve(pod, metadata=attrs.evolve(pod.metadata, namespace="default"))
+def _identified(obj: O) -> O:
+    """Return the object in a namespace: what has none is in `default`, as at a server."""
+    if obj.metadata.namespace or not obj.resource_info.namespaced:
+        return obj
+    return attrs.evolve(obj, metadata=attrs.evolve(obj.metadata, namespace="default"))

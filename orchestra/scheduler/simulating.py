@@ -25,14 +25,13 @@ from orchestra.scheduler.feed import Feed
 from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.offline import OfflineScheduler, OneForAll, Tried
 from orchestra.scheduler.podinfo import PodInfo
+from orchestra.scheduler.priorities import Priorities
 from orchestra.scheduler.profile import Profile
 from orchestra.scheduler.queue import SchedulingQueue
 
 if TYPE_CHECKING:
     from orchestra.scheduler.clusterstate import ClusterState
 
-SYSTEM_PRIORITIES: Final = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
-"""The classes that every Kubernetes has."""
 _OLDEST: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -79,7 +78,7 @@ class _Simulation(OfflineScheduler):
         super().__init__(profiles, random)
         self._state = state
         self._victims: dict[str, str] = {}
-        self._priorities = _Priorities(state)
+        self._priorities = Priorities(state.all(PriorityClass))
         waiting = sorted(state.pending, key=lambda pod: (pod.metadata.creation_timestamp or _OLDEST, pod.key))
         self._skipped = tuple(pod.key for pod in waiting if PodInfo(pod).scheduler_name not in profiles)
         pending = {pod.key for pod in waiting}
@@ -108,25 +107,6 @@ class _Simulation(OfflineScheduler):
         if not self._state.evict(self._state.get(Pod, pod.key)):
             return None
         return self._priorities.given_to(self._state.get(Pod, pod.key))
-
-
-class _Priorities:
-    """The numbers of priority classes, for Pods that no server has given theirs."""
-
-    def __init__(self, state: ClusterState) -> None:
-        self._values = dict(SYSTEM_PRIORITIES)
-        self._usual = 0
-        for known in state.all(PriorityClass):
-            self._values[known.metadata.name] = known.value
-            if known.global_default:
-                self._usual = known.value
-
-    def given_to(self, pod: Pod) -> Pod:
-        """Return the Pod with a priority."""
-        if pod.spec.priority is not None:
-            return pod
-        priority = self._values.get(pod.spec.priority_class_name or "", self._usual)
-        return attrs.evolve(pod, spec=attrs.evolve(pod.spec, priority=priority))
 
 
 def _record(tried: Tried) -> PodDiagnosis:

@@ -229,3 +229,20 @@ def test_amounts_beyond_all_measure_break_nothing() -> None:
         h.add_pod(pod(f"r{number}", node="a", cpu=absurd, memory=absurd))
     assert h.evaluate(pod("p", cpu=absurd)).feasible == ()
     assert h.schedule(pod("q", cpu=1)).node == "b"
+
+
+def test_documents_of_every_kind_that_decides_are_taken_by_their_plural() -> None:
+    wanted = {"containers": [{"name": "c", "resources": {"requests": {"cpu": "1"}}}]}
+    h = Harness.from_documents(
+        nodes=[{"metadata": {"name": "a"}, "status": {"allocatable": {"cpu": "1", "memory": "1Gi", "pods": "5"}}}],
+        pods=[{"metadata": {"name": "low"}, "spec": {"nodeName": "a", **wanted}}],
+        priorityclasses=[{"metadata": {"name": "top"}, "value": 9}],
+        poddisruptionbudgets=[{"metadata": {"name": "b"}, "spec": {"selector": {"matchLabels": {"app": "x"}}}}],
+        replicasets=[],
+    )
+    assert [budget.namespace for budget in h.table.disruption_budgets] == ["default"]
+    assert h.schedule({"metadata": {"name": "high"}, "spec": {"priorityClassName": "top", **wanted}}).victims == (
+        "low",
+    )
+    with pytest.raises(ConfigurationError, match="websites: no kind of that plural"):
+        Harness.from_documents(websites=[])
