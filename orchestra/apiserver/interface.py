@@ -117,11 +117,17 @@ class Admission(Protocol):
         ...
 
 
+def unchanged(document: Document) -> Document:
+    """Return the document: what a kind does that has nothing to do."""
+    return document
+
+
 @attrs.frozen(kw_only=True)
 class Strategy:
     """What one kind decides about its writes. All functions are pure and return the same object when nothing changes.
 
     `default`: fill in what the writer left open. `prepare_create`: drop what a creation may not set.
+    `finish_create`: add what a creation needs its name and uid for.
     `prepare_update`: keep what a main write may not change, such as the status; `prepare_status_update` the reverse.
     `generation`: whether (new, old) differ in a way that raises metadata.generation; None: the kind has none.
     `grace_seconds`: how long a deletion waits, from the document and the wish of the caller; None: it does not.
@@ -145,5 +151,6 @@ class Strategy:
     create_on_update: bool = False
     """Whether an update of what does not exist creates it."""
     default_propagation: str = "Background"
+    finish_create: Callable[[Document], Document] = unchanged
     spec_finalizers: bool = False
     """Whether spec.finalizers keep a deleted object as metadata.finalizers do (Namespace)."""

@@ -192,6 +192,7 @@ class Registry:
     async def _create(self, strategy: Strategy, target: Target, document: Document, call: Call) -> Record:
         info = strategy.info
         home = await self._home(target, fresh=False)
+        document = self._shaped(info, document, lambda: strategy.finish_create(document))
         document = await self._mutated(target, document, None, call)
         errors = self._shaped(info, document, lambda: strategy.validate(document))
         if errors:

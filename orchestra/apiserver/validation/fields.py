@@ -97,6 +97,11 @@ def invalid(path: str, value: Any, detail: str) -> FieldError:
     return _fault("FieldValueInvalid", path, shown(value), detail)
 
 
+def invalid_here(path: str, detail: str) -> FieldError:
+    """Return the fault of a value that is malformed as a whole, and is not repeated."""
+    return _fault("FieldValueInvalid", path, "", detail)
+
+
 def not_supported(path: str, value: Any, supported: Iterable[str]) -> FieldError:
     """Return the fault of a value outside an enumeration; `supported` is listed in the order given."""
     known = ", ".join(map(quoted, supported))

@@ -15,6 +15,8 @@ from typing import Any
 
 import attrs
 
+from orchestra.apiserver.validation.fields import ordered
+
 _POD = """
 PodSpec: Volumes [Volume, InitContainers [Container, Containers [Container, EphemeralContainers [EphemeralContainer,
  RestartPolicy s, TerminationGracePeriodSeconds ?, ActiveDeadlineSeconds ?, DNSPolicy s, NodeSelector {,
@@ -24,7 +26,8 @@ PodSpec: Volumes [Volume, InitContainers [Container, Containers [Container, Ephe
  PreemptionPolicy ?, DNSConfig *PodDNSConfig, ReadinessGates [PodReadinessGate, RuntimeClassName ?, Overhead {,
  EnableServiceLinks ?, TopologySpreadConstraints [TopologySpreadConstraint, OS *PodOS,
  SchedulingGates [PodSchedulingGate, ResourceClaims [PodResourceClaim, Resources *ResourceRequirements,
- HostnameOverride ?, WorkloadRef r
+ HostnameOverride ?, SchedulingGroup *PodSchedulingGroup
+PodSchedulingGroup: PodGroupName ?
 PodSecurityContext: HostNetwork b, HostPID b, HostIPC b, ShareProcessNamespace ?, HostUsers ?,
  SELinuxOptions *SELinuxOptions, WindowsOptions *WindowsOptions, RunAsUser ?, RunAsGroup ?, RunAsNonRoot ?,
  SupplementalGroups [s, SupplementalGroupsPolicy ?, FSGroup ?, FSGroupChangePolicy ?, Sysctls [Sysctl,
@@ -155,8 +158,31 @@ ServicePort: Name s, Protocol s, AppProtocol ?, Port i, TargetPort i, NodePort i
 Taint: Key s, Value s, Effect s, TimeAdded ?
 NodeAddress: Type s, Address s
 PodIP: IP s
+SuccessPolicy: Rules [SuccessPolicyRule
+SuccessPolicyRule: SucceededIndexes ?, SucceededCount ?
+PodFailurePolicy: Rules [PodFailurePolicyRule
+PodFailurePolicyRule: Action s, OnExitCodes *FailedExitCodes, OnPodConditions [FailedCondition
+FailedExitCodes: ContainerName ?, Operator s, Values [s
+FailedCondition: Type s, Status s
+UncountedTerminatedPods: Succeeded [s, Failed [s
 """
 
+_METADATA = (
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+)
 _ZEROS: dict[str, Any] = {"s": "", "i": 0, "b": False, "q": "0"}
 _LEADING_CAPITALS = re.compile(r"^[A-Z]+(?=[A-Z][a-z])|^[A-Z]+")
 
@@ -214,3 +240,12 @@ def go_pod_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
     moved = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostUsers")
     context = {**(spec.get("securityContext") or {}), **{name: spec[name] for name in moved if name in spec}}
     return go_value("PodSpec", {**spec, "securityContext": context})
+
+
+def go_template(template: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a template of Pods as the internal type holds it: its metadata is part of it, as far as it is set."""
+    meta = {name: value for name, value in (template.get("metadata") or {}).items() if value}
+    for name in ("labels", "annotations"):
+        if name in meta:
+            meta[name] = dict(sorted(meta[name].items()))
+    return {**(ordered(meta, _METADATA) or {}), "Spec": go_pod_spec(template.get("spec") or {})}

@@ -31,7 +31,8 @@ class PartRules:
 class KindRules:
     """What one kind says of its writes. All are pure and return the same document when nothing changes.
 
-    `default` fills in what the writer left open, `prepare_*` give back what the writer has no say in, `validate*` list
+    `default` fills in what the writer left open, `prepare_*` give back what the writer has no say in,
+    `finish_create` adds to a creation what its name and uid decide, `validate*` list
     every fault, `warnings(document, old)` says what is valid but will surprise. A status update of a kind without
     status does not happen.
     """
@@ -40,6 +41,7 @@ class KindRules:
     validate: Callable[[Document], Errors]
     validate_update: Callable[[Document, Document], Errors]
     prepare_create: Callable[[Document], Document] = prepare.keep_all
+    finish_create: Callable[[Document], Document] = prepare.keep_all
     prepare_update: Callable[[Document, Document], Document] = prepare.keep_everything
     prepare_status_update: Callable[[Document, Document], Document] = prepare.only_status
     validate_status_update: Callable[[Document, Document], Errors] = accept
