@@ -29,6 +29,12 @@ class Decision:
     gone: bool
 
 
+def warn(strategy: Strategy, options: DeleteOptions) -> None:
+    """Tell the caller what becomes of the dependents, where it does not say so and may not expect it."""
+    if strategy.deletion_warning and options.propagation_policy is None and options.on_warning is not None:
+        options.on_warning(strategy.deletion_warning)
+
+
 def check(strategy: Strategy, document: Document, revision: int, wanted: Preconditions) -> None:
     """Raise Conflict when the object is not the one that the caller means."""
     meta = meta_of(document)

@@ -19,6 +19,7 @@ from orchestra.apiserver import metadata, refusals, subresources
 from orchestra.apiserver.bodies import json_patch_faults
 from orchestra.apiserver.bounds import refuse_unencodable
 from orchestra.apiserver.core import Core
+from orchestra.apiserver.deletion import warn
 from orchestra.apiserver.diagnoses import Diagnoses
 from orchestra.apiserver.interface import Document, User
 from orchestra.apiserver.keys import fence_key
@@ -205,11 +206,13 @@ class Documents:
         """Delete an object, or begin to."""
         namespace = namespace if info.namespaced else ""
         await self.core.enter(user, "delete", info, namespace, name)
+        warn(self.core.strategy(info), options)
         return await self.remover.delete(Target(info, namespace, name), options, user)
 
     async def delete_collection(self, query: Query, options: DeleteOptions, user: User) -> tuple[Removed, ...]:
         """Delete every object that a query means, one after the other; what is gone already is left out."""
         await self.core.enter(user, "deletecollection", query.info, query.namespace or "", "")
+        warn(self.core.strategy(query.info), options)
         page = await self.reader.list(query)
         removed = []
         for record in page.records:

@@ -146,15 +146,17 @@ class Service:
         record = await self._documents.apply(document, call, subresource=request.subresource, force=request.force)
         return _written(record, warnings)
 
-    async def _delete(self, request: pb.DeleteRequest, user: User, _warnings: list[str]) -> pb.Deleted:
-        info, options = self._info(request.kind), delete_options(request.options)
-        return deleted_message(await self._documents.delete(info, request.name, request.namespace, options, user))
+    async def _delete(self, request: pb.DeleteRequest, user: User, warnings: list[str]) -> pb.Deleted:
+        info, options = self._info(request.kind), delete_options(request.options, warnings)
+        removed = await self._documents.delete(info, request.name, request.namespace, options, user)
+        return deleted_message(removed, warnings)
 
     async def _delete_collection(
         self, request: pb.DeleteCollectionRequest, user: User
     ) -> AsyncIterator[pb.DeletedPiece]:
-        query, options = self._query(request.selection), delete_options(request.options)
-        for piece in deleted_pieces(await self._documents.delete_collection(query, options, user)):
+        warnings: list[str] = []
+        query, options = self._query(request.selection), delete_options(request.options, warnings)
+        for piece in deleted_pieces(await self._documents.delete_collection(query, options, user), warnings):
             yield piece
 
     async def _bind(self, request: pb.BindRequest, user: User, _warnings: list[str]) -> pb.BindResponse:

@@ -55,14 +55,15 @@ def list_pieces(page: Page) -> Iterator[pb.ListPiece]:
     yield piece
 
 
-def deleted_message(removed: Removed) -> pb.Deleted:
+def deleted_message(removed: Removed, warnings: Iterable[str] = ()) -> pb.Deleted:
     """Return what a deletion did."""
-    return pb.Deleted(record=record_message(removed.record), revision=removed.revision, gone=removed.gone)
+    record = record_message(removed.record)
+    return pb.Deleted(record=record, revision=removed.revision, gone=removed.gone, warnings=warnings)
 
 
-def deleted_pieces(removed: Iterable[Removed]) -> Iterator[pb.DeletedPiece]:
-    """Cut what a deletion of many did into pieces of about `PIECE_BYTES`."""
-    piece, size = pb.DeletedPiece(), 0
+def deleted_pieces(removed: Iterable[Removed], warnings: Iterable[str]) -> Iterator[pb.DeletedPiece]:
+    """Cut what a deletion of many did into pieces of about `PIECE_BYTES`; the first one carries the warnings."""
+    piece, size = pb.DeletedPiece(warnings=warnings), 0
     for item in removed:
         message = deleted_message(item)
         if size and size + len(message.record.document) > PIECE_BYTES:

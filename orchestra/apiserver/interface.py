@@ -151,6 +151,8 @@ class Strategy:
     create_on_update: bool = False
     """Whether an update of what does not exist creates it."""
     default_propagation: str = "Background"
+    deletion_warning: str = ""
+    """What to tell whoever deletes without saying what happens to the dependents."""
     finish_create: Callable[[Document], Document] = unchanged
     spec_finalizers: bool = False
     """Whether spec.finalizers keep a deleted object as metadata.finalizers do (Namespace)."""

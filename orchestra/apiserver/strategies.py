@@ -39,6 +39,7 @@ def strategy_for(info: ResourceInfo, options: RuleOptions) -> Strategy:
         unconditional_update=info.group_kind not in _CONDITIONAL,
         create_on_update=info.group_kind in _CREATED_BY_UPDATE,
         default_propagation="Orphan" if info.group_kind in _ORPHANING else "Background",
+        deletion_warning=_PODS_STAY if info.group_kind == "Job.batch" else "",
         spec_finalizers=info.group_kind == "Namespace",
     )
 
@@ -100,3 +101,7 @@ _GENERATION: dict[str, Changed | None] = {
 _CONDITIONAL = frozenset({"Lease.coordination.k8s.io", "PodDisruptionBudget.policy"})
 _CREATED_BY_UPDATE = frozenset({"Service", "Event", "Lease.coordination.k8s.io", "LimitRange"})
 _ORPHANING = frozenset({"Job.batch", "ReplicationController"})
+_PODS_STAY = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
+    "propagationPolicy=Orphan to suppress this warning"
+)

@@ -108,13 +108,17 @@ class Preconditions:
 
 @attrs.frozen(kw_only=True)
 class DeleteOptions:
-    """How to delete (metav1.DeleteOptions). None leaves the decision to the kind and to the object."""
+    """How to delete (metav1.DeleteOptions). None leaves the decision to the kind and to the object.
+
+    `on_warning` is called with what the caller may not expect of this deletion, also when the deletion is refused.
+    """
 
     grace_period_seconds: int | None = None
     propagation_policy: Literal["Background", "Foreground", "Orphan"] | None = None
     preconditions: Preconditions = Preconditions()
     dry_run: bool = False
     fence: Fence | None = None
+    on_warning: Callable[[str], None] | None = attrs.field(default=None, eq=False)
 
 
 @attrs.frozen(kw_only=True)

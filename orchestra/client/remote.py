@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar, overload
@@ -260,7 +260,10 @@ class RemoteClient(ClientVerbs):
             name=name,
             options=messages.delete_message(options),
         )
-        return self._decoder.deleted(await channel.unary(channel.stub.Delete, request, writes=True), kind)
+        told = options.on_warning
+        answer: pb.Deleted = await channel.unary(channel.stub.Delete, request, writes=True, on_warning=told)
+        _tell(answer.warnings, told)
+        return self._decoder.deleted(answer, kind)
 
     async def delete_collection(
         self,
@@ -280,6 +283,7 @@ class RemoteClient(ClientVerbs):
         found: list[Deleted[O]] = []
         async with aclosing(channel.pieces(channel.stub.DeleteCollection, request, writes=True)) as pieces:
             async for piece in pieces:
+                _tell(piece.warnings, options.on_warning)
                 found.extend([self._decoder.deleted(item, kind) for item in piece.deleted])
         return tuple(found)
 
@@ -364,9 +368,7 @@ class RemoteClient(ClientVerbs):
 
     async def _written(self, method: Any, request: Any, kind: type[O], options: WriteOptions) -> O:
         answer: pb.Written = await self._channel.unary(method, request, writes=True, on_warning=options.on_warning)
-        if options.on_warning is not None:
-            for warning in answer.warnings:
-                options.on_warning(warning)
+        _tell(answer.warnings, options.on_warning)
         return self._decoder.object(answer.record, kind)
 
     def _kind_of(self, document: Document) -> type[Object]:
@@ -386,3 +388,9 @@ def _body(value: Any) -> bytes:
         return orjson.dumps(value)
     except (TypeError, UnicodeEncodeError, RecursionError) as error:
         raise BadRequest(f"the object cannot be written as JSON: {error}") from error
+
+
+def _tell(warnings: Iterable[str], told: Callable[[str], None] | None) -> None:
+    if told is not None:
+        for warning in warnings:
+            told(warning)

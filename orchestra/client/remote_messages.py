@@ -123,17 +123,19 @@ def delete_message(options: DeleteOptions) -> pb.DeleteOptions:
         resource_version=options.preconditions.resource_version,
         dry_run=options.dry_run,
         fence=_fence_message(options.fence),
+        warn=options.on_warning is not None,
     )
 
 
-def delete_options(message: pb.DeleteOptions) -> DeleteOptions:
-    """Return the options that a message describes."""
+def delete_options(message: pb.DeleteOptions, warnings: list[str]) -> DeleteOptions:
+    """Return the options that a message describes; warnings are put into `warnings` when they are wanted."""
     return DeleteOptions(
         grace_period_seconds=message.grace_period_seconds if message.HasField("grace_period_seconds") else None,
         propagation_policy=cast("Any", message.propagation_policy or None),
         preconditions=Preconditions(uid=message.uid, resource_version=message.resource_version),
         dry_run=message.dry_run,
         fence=_fence(message),
+        on_warning=warnings.append if message.warn else None,
     )
 
 

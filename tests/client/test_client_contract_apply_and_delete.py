@@ -6,9 +6,10 @@ import attrs
 import pytest
 
 from orchestra.api.apps import Deployment
+from orchestra.api.batch import Job, JobSpec
 from orchestra.api.core.cluster import Namespace
 from orchestra.api.core.config import ConfigMap
-from orchestra.api.core.pod import Pod, PodStatus
+from orchestra.api.core.pod import Pod, PodStatus, PodTemplateSpec
 from orchestra.api.object import ObjectMeta
 from orchestra.client.interface import (
     Client,
@@ -161,6 +162,24 @@ async def test_a_collection_is_deleted_by_selector(client: Client) -> None:
     deleted = await client.delete_collection(ConfigMap, namespace="default", label_selector="l=x")
     assert [item.object.metadata.name for item in deleted] == ["a", "b"]
     assert [item.metadata.name for item in (await client.list(ConfigMap)).items] == ["c"]
+
+
+async def test_whoever_deletes_a_job_hears_that_its_pods_stay_unless_it_says_what_becomes_of_them(
+    client: Client,
+) -> None:
+    spec = JobSpec(template=PodTemplateSpec(spec=attrs.evolve(pod().spec, restart_policy="Never")))
+    told: list[str] = []
+    for name in ("a", "b", "c"):
+        await client.create(Job(metadata=ObjectMeta(name=name, namespace="default"), spec=spec))
+    await client.delete(Job, "a", options=DeleteOptions(propagation_policy="Background", on_warning=told.append))
+    assert told == []
+    await client.delete(Job, "b", options=DeleteOptions(on_warning=told.append))
+    await client.delete_collection(Job, namespace="default", options=DeleteOptions(on_warning=told.append))
+    with pytest.raises(NotFound):
+        await client.delete(Job, "missing", options=DeleteOptions(on_warning=told.append))
+    assert [text.partition(";")[0] for text in told] == [
+        "child pods are preserved by default when jobs are deleted"
+    ] * 3
 
 
 async def test_a_deleted_namespace_stays_until_it_is_finalized(client: Client) -> None:

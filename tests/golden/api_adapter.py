@@ -87,7 +87,7 @@ class Adapter:
         if method == "GET":
             return await self._get(route, step, query)
         if method == "DELETE":
-            return await self._delete(route, step, query)
+            return await self._delete(route, step, query, warnings)
         media = step.get("content_type", "").partition(";")[0]
         applies = media == bodies.APPLY
         options = parameters.write_options(OPTIONS[method], query, warnings.append, applies=applies)
@@ -142,8 +142,9 @@ class Adapter:
         page = await self._documents.list(parameters.list_query(route.info, route.namespace, "", query), ADMIN)
         return 200, forms.page(route.info, page, shape)
 
-    async def _delete(self, route: Route, step: Document, query: Document) -> tuple[int, Any]:
+    async def _delete(self, route: Route, step: Document, query: Document, warnings: list[str]) -> tuple[int, Any]:
         options = parameters.delete_options(query, bodies.options_body(_content(step)))
+        options = attrs.evolve(options, on_warning=warnings.append)
         if not route.name:
             wanted = parameters.list_query(route.info, route.namespace, "", query)
             removed = await self._documents.delete_collection(wanted, options, ADMIN)
