@@ -35,7 +35,7 @@ class Core:
         self.clock = clock
         self.feed = Feed(store, scheme)
         self.running = False
-        self._rules = rules
+        self.rules = rules
         self._authorizer = None if isinstance(authorizer, AllowAll) else authorizer
         self._strategies: dict[ResourceInfo, Strategy] = {}
         self._breath = 0
@@ -44,7 +44,7 @@ class Core:
         """Return the strategy of a kind."""
         found = self._strategies.get(info)
         if found is None:
-            found = self._strategies[info] = strategy_for(info, self._rules)
+            found = self._strategies[info] = strategy_for(info, self.rules)
         return found
 
     async def enter(self, user: User, verb: str, info: ResourceInfo, *place: str) -> None:

@@ -36,7 +36,8 @@ def writer_of(info: ResourceInfo, manager: str, subresource: str, now: datetime)
         manager=manager or DEFAULT_MANAGER,
         api_version=info.api_version,
         subresource=subresource,
-        now=now,
+        # Kubernetes forgets the time where it translates what a Scale owns.
+        now=None if subresource == "scale" else now,
         ignored=ignored,
     )
 
@@ -58,12 +59,19 @@ def applied(cls: type[Object], old: Record | None, document: Document, writer: W
 
 
 def has_owners(old: Document, new: Document) -> bool:
-    """Whether a write must follow ownership: an object that was never applied has none, and costs nothing."""
+    """Whether a write must follow ownership: an object that has none costs nothing."""
     return bool(meta_of(old).get("managedFields") or meta_of(new).get("managedFields"))
 
 
 def tracked(cls: type[Object], old: Document, new: Document, writer: Writer) -> Document:
-    """Return an updated document with its ownership brought up to date."""
+    """Return an updated document, as its writer and the defaults made it, with its ownership brought up to date."""
     from orchestra.api.managed.ownership import track_update
 
     return track_update(old, new, struct_schema(cls), writer)
+
+
+def created(cls: type[Object], document: Document, writer: Writer) -> Document:
+    """Return a new document, as its writer and the defaults made it, whose fields are the writer's."""
+    from orchestra.api.managed.ownership import track_update
+
+    return track_update(None, document, struct_schema(cls), writer, track_created=True)

@@ -24,9 +24,17 @@ _MAX_INTEGER: Final = (1 << 63) - 1
 
 
 def write_options(
-    kind: str, query: Texts, on_warning: Callable[[str], None] | None = None, *, applies: bool = False
+    kind: str,
+    query: Texts,
+    on_warning: Callable[[str], None] | None = None,
+    *,
+    applies: bool = False,
+    agent: str = "",
 ) -> WriteOptions:
-    """Return the options of a write; `kind` is that of the options, such as `PatchOptions`. Raises Invalid."""
+    """Return the options of a write; `kind` is that of the options, such as `PatchOptions`. Raises Invalid.
+
+    Who does not name a field manager is known by the name of the program that asks, `agent` (its User-Agent).
+    """
     causes = []
     if "force" in query and kind == "PatchOptions" and not applies:
         causes.append(rules.forbidden("force", "may not be specified for non-apply patch"))
@@ -40,7 +48,7 @@ def write_options(
     rules.refuse(kind, causes)
     return WriteOptions(
         dry_run=bool(dry_run),
-        field_manager=query.get("fieldManager", ""),
+        field_manager=query.get("fieldManager") or agent.partition("/")[0] or "unknown",
         field_validation=cast("Any", validation or "Warn"),
         on_warning=on_warning,
     )

@@ -15,7 +15,7 @@ from orchestra.api.object import Struct
 from orchestra.api.strategic import go_text
 from orchestra.apiserver import refusals
 from orchestra.apiserver.bounds import dumps
-from orchestra.apiserver.defaults.canonical import presented
+from orchestra.apiserver.defaults.canonical import declared_type, presented
 from orchestra.client.interface import Patch, PatchType
 from orchestra.errors import Invalid
 
@@ -36,7 +36,11 @@ def misfit(patch: Patch, old: Document, new: Document, cls: type[Struct], why: s
 
 def in_patch_order(paths: Iterable[str]) -> list[str]:
     """Return the paths of fields in the order in which a patched document, whose members are sorted, is read."""
-    return sorted(paths, key=lambda path: [(int(p), "") if p.isdigit() else (0, p) for p in _PART.findall(path)])
+    return sorted(paths, key=_natural)
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (0, part) for part in _PART.findall(text)]
 
 
 def _of_conversion(why: str) -> str:
@@ -52,7 +56,8 @@ def _of_conversion(why: str) -> str:
     return f"cannot restore struct from: {source}" if "." in wanted else f"unrecognized type: {wanted}"
 
 
-def _as_written(new: Any, old: Any, declared: Any) -> Any:
+def _as_written(new: Any, old: Any, annotation: Any) -> Any:
+    declared = declared_type(annotation)
     cls = declared if isinstance(declared, type) and issubclass(declared, Struct) else None
     if new is old or not isinstance(new, dict | list):
         return _in_declared_order(new, declared)
@@ -63,6 +68,8 @@ def _as_written(new: Any, old: Any, declared: Any) -> Any:
     whole = new if cls is None or old is None else presented(new, cls)
     fields = {} if cls is None else fields_of(cls)
     before = old if isinstance(old, dict) else {}
+    if cls is not None and old is not None:
+        before = {**presented(before, cls), **before}
     return {
         name: _as_written(new[name], before.get(name), fields[name].type if name in fields else None)
         if name in new
@@ -71,14 +78,15 @@ def _as_written(new: Any, old: Any, declared: Any) -> Any:
     }
 
 
-def _in_declared_order(value: Any, declared: Any) -> Any:
+def _in_declared_order(value: Any, annotation: Any) -> Any:
+    declared = declared_type(annotation)
     if isinstance(value, list | tuple):
         item = get_args(declared)[0] if get_origin(declared) is tuple else None
         return [_in_declared_order(each, item) for each in value]
     if not isinstance(value, dict):
         return value
     if not (isinstance(declared, type) and issubclass(declared, Struct)):
-        return {name: value[name] for name in sorted(value)}
+        return {name: _in_declared_order(value[name], None) for name in sorted(value, key=_natural)}
     whole, fields = presented(value, declared), fields_of(declared)
     known = [name for name in fields if name in whole]
     return {name: _in_declared_order(whole[name], fields[name].type) for name in known} | {

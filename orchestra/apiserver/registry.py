@@ -22,9 +22,9 @@ from orchestra.apiserver.defaults.canonical import pruned
 from orchestra.apiserver.deletion import completes
 from orchestra.apiserver.interface import Admission, AdmissionRequest, Document, Strategy
 from orchestra.apiserver.keys import object_key
-from orchestra.apiserver.ownership import has_owners, tracked, writer_of
+from orchestra.apiserver.namespace_limits import StandardAdmission
+from orchestra.apiserver.ownership import created, has_owners, tracked, writer_of
 from orchestra.apiserver.patch_faults import in_patch_order
-from orchestra.apiserver.priorities import Priorities
 from orchestra.apiserver.record import Record, Remembered, SharedSpecs, decode_sharing
 from orchestra.apiserver.validation.fields import FieldError, to_invalid
 from orchestra.apiserver.writes import Call, NamespaceMovedError, TakenError, Target, Writes
@@ -57,7 +57,7 @@ class Registry:
         self._core = core
         self._writes = writes
         self._admission = tuple(admission)
-        self._priorities = Priorities(core)
+        self._standard = StandardAdmission(core, writes)
         self._specs = SharedSpecs()
         self._clean = Remembered()
 
@@ -80,7 +80,15 @@ class Registry:
         self._check_dropped(info, given)
         if metadata.condition_of(document):
             raise refusals.create_with_revision()
-        prepared = self._shaped(info, document, lambda: strategy.prepare_create(strategy.default(document)))
+
+        def prepare() -> Document:
+            defaulted = strategy.default(document)
+            if self._core.rules.own_every_write and not call.applies:
+                writer = writer_of(info, call.options.field_manager, "", self._core.clock.now())
+                defaulted = created(self._core.scheme.type_of(info), defaulted, writer)
+            return strategy.prepare_create(defaulted)
+
+        prepared = self._shaped(info, document, prepare)
         fresh = metadata.for_create(
             prepared,
             namespace=target.namespace,
@@ -197,6 +205,7 @@ class Registry:
         errors = self._shaped(info, document, lambda: strategy.validate(document))
         if errors:
             self._refuse(info, document, target.name, errors)
+        await self._standard.check(target, document, None, call)
         self._warn(strategy, document, None, call)
         taken: frozenset[bytes] = frozenset()
         await self._writes.prepare(info)
@@ -207,7 +216,7 @@ class Registry:
                 return await self._dry_create(target, plan.document, obj)
             try:
                 record = await self._writes.insert(target, plan, obj, home, call)
-                await self._priorities.settle(info)
+                await self._standard.settle(info)
                 return record
             except NamespaceMovedError:
                 home = await self._home(target, fresh=True)
@@ -228,17 +237,15 @@ class Registry:
         """Write one changed state; None when somebody else wrote in between."""
         info, before = target.info, old.document
         strategy = self._core.strategy(info)
-        new = self._updated(strategy, target, old, given)
+        new = self._updated(strategy, target, old, given, call)
         new = await self._mutated(target, new, before, call)
         self._validate_update(strategy, target, new, before)
+        await self._standard.check(target, new, before, call)
         if target.subresource == "":
             self._warn(strategy, new, before, call)
         await self._writes.prepare(info)
         plan = self._writes.plan(info, new, before)
         new = plan.document
-        if not call.applies and has_owners(before, new):
-            writer = writer_of(info, call.options.field_manager, target.subresource, self._core.clock.now())
-            new = tracked(old.cls, before, new, writer)
         if new is before or new == before:
             return old
         rises = strategy.generation
@@ -256,7 +263,7 @@ class Registry:
             # What is shown is the state that was never stored, under the revision of the one that was.
             return None if gone is None else _shown(old, old.revision, new, obj)
         stored = await self._writes.replace(target, old, plan, obj, call)
-        await self._priorities.settle(info)
+        await self._standard.settle(info)
         return stored
 
     def _check_kind(self, info: ResourceInfo, document: Document) -> None:
@@ -271,7 +278,7 @@ class Registry:
         if times:
             self._check_shape(info, {"metadata": times})
 
-    def _updated(self, strategy: Strategy, target: Target, old: Record, given: Document) -> Document:
+    def _updated(self, strategy: Strategy, target: Target, old: Record, given: Document, call: Call) -> Document:
         before = old.document
         if given is before:
             return given
@@ -286,12 +293,20 @@ class Registry:
             new = metadata.for_update(given, before)
             if "kind" not in new or "apiVersion" not in new:
                 new = {"apiVersion": target.info.api_version, "kind": target.info.kind, **new}
+            part = strategy.parts.get(target.subresource)
+            if target.subresource == "" or part is not None:
+                told = metadata.meta_of(new).get("managedFields")
+                new = strategy.default(new)
+                if told is not None and "managedFields" not in new["metadata"]:  # an empty list ends all ownership
+                    new = metadata.with_meta(new, managedFields=told)
+            if not call.applies and target.subresource != "binding" and has_owners(before, new):
+                writer = writer_of(target.info, call.options.field_manager, target.subresource, self._core.clock.now())
+                new = tracked(old.cls, before, new, writer)
             if target.subresource == "status":
                 return strategy.prepare_status_update(new, before)
             if target.subresource == "":
-                return strategy.prepare_update(strategy.default(new), before)
-            part = strategy.parts.get(target.subresource)
-            return new if part is None else part.prepare(strategy.default(new), before)
+                return strategy.prepare_update(new, before)
+            return new if part is None else part.prepare(new, before)
 
         return self._shaped(target.info, given, prepare)
 
@@ -307,7 +322,7 @@ class Registry:
             self._refuse(target.info, new, target.name, errors)
 
     async def _mutated(self, target: Target, document: Document, old: Document | None, call: Call) -> Document:
-        document = await self._priorities.admit(target, document, old)
+        document = await self._standard.admit(target, document, old)
         for hook in self._admission:
             request = AdmissionRequest(
                 user=call.user,

@@ -62,7 +62,8 @@ async def test_a_pod_whose_fields_have_owners_keeps_them_when_it_is_bound() -> N
         await server.apply(server.scheme.encode(pod("p")))
         await server.bind("p", "n1")
         found = await server.get(Pod, "p")
-    assert [entry.operation for entry in found.metadata.managed_fields] == ["Apply", "Update"]
+    # Kubernetes too binds past the managers of fields: nobody owns a Pod's node.
+    assert [entry.operation for entry in found.metadata.managed_fields] == ["Apply"]
 
 
 async def test_what_the_caches_do_not_know_yet_is_looked_up() -> None:

@@ -19,6 +19,7 @@ import anyio
 import attrs
 
 from orchestra.apiserver import APIServer
+from orchestra.apiserver.validation.options import RuleOptions
 from orchestra.store import MemoryStore
 from orchestra.testing import VirtualClock, run_virtual
 from tests.golden.api_adapter import Adapter, Answer, transport_reason
@@ -27,6 +28,7 @@ from tests.golden.api_match import Variables, differences, without_descriptions,
 Document = dict[str, Any]
 
 RECORDED = Path(__file__).parent.parent / "data" / "golden_api.json.gz"
+RULES = RuleOptions(own_every_write=True)
 DURING_SECONDS = 0.4
 """So long after a watch was opened the steps during it were sent."""
 
@@ -70,7 +72,7 @@ def replay(scenario: Document, fixtures: list[Document], number: int = 0) -> Out
 async def _run(scenario: Document, fixtures: list[Document], outcome: Outcome, number: int) -> None:
     namespace = "".join("abcdefghij"[int(digit)] for digit in f"{number:08d}")
     clock = VirtualClock()
-    async with MemoryStore(clock=clock) as store, APIServer(store, clock=clock) as server:
+    async with MemoryStore(clock=clock) as store, APIServer(store, clock=clock, rules=RULES) as server:
         adapter = Adapter(server)
         for fixture in fixtures:
             for step in fixture["steps"]:

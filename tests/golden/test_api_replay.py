@@ -12,16 +12,16 @@ from tests.golden.api_match import Variables, differences
 from tests.golden.api_replay import recording, replay_all, table
 
 FLOORS = {
-    "1-defaulting": 67,
-    "2-validation": 399,
-    "3-updates": 292,
-    "4-patches": 196,
-    "5-field-validation": 101,
-    "6-list-get-watch": 321,
-    "7-delete": 485,
-    "8-subresources": 120,
-    "9-names-and-transport": 120,
-    "10-service-allocation": 144,
+    "1-defaulting": 103,
+    "2-validation": 518,
+    "3-updates": 442,
+    "4-patches": 238,
+    "5-field-validation": 157,
+    "6-list-get-watch": 377,
+    "7-delete": 548,
+    "8-subresources": 126,
+    "9-names-and-transport": 175,
+    "10-service-allocation": 149,
 }
 """How many steps of each group are equal at the least."""
 

@@ -80,13 +80,14 @@ def _table(cls: type[Struct]) -> dict[str, Convert | None]:
     return table
 
 
-def _declared(annotation: Any) -> Any:
+def declared_type(annotation: Any) -> Any:
+    """Return the type of a field's values where there are any: `X` of `X | None`."""
     rest = [argument for argument in get_args(annotation) if argument is not NoneType]
     return rest[0] if NoneType in get_args(annotation) and len(rest) == 1 else annotation
 
 
 def _converter(info: FieldInfo) -> Convert | None:
-    declared = _declared(info.type)
+    declared = declared_type(info.type)
     convert = _convert_value(declared)
     if info.omit_empty:
         zero = info.default
@@ -151,7 +152,7 @@ def pruned(document: Any, cls: type[Struct]) -> Any:
     fields = fields_of(cls)
     own = ("apiVersion", "kind") if issubclass(cls, Object) else ()
     return {
-        name: _within(value, _declared(fields[name].type), pruned) if name in fields else value
+        name: _within(value, declared_type(fields[name].type), pruned) if name in fields else value
         for name, value in document.items()
         if name in fields or name in own
     }
@@ -167,7 +168,7 @@ def presented(document: Any, cls: type[Struct]) -> Any:
     fields = fields_of(cls)
     for name, value in result.items():
         if name in fields and isinstance(value, Mapping | list | tuple):
-            result[name] = _within(value, _declared(fields[name].type), presented)
+            result[name] = _within(value, declared_type(fields[name].type), presented)
     return result
 
 
