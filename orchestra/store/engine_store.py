@@ -203,7 +203,6 @@ class EngineStore(Store):
         while not chosen or (not lease_id and chosen in self._engine.leases):
             chosen = self._clock.random.getrandbits(62)
         await self._commit(partial(self._engine.stage_grant, chosen, ttl_seconds))
-        self._extend(chosen, ttl_seconds)
         return LeaseStatus(chosen, ttl_seconds, ttl_seconds)
 
     async def lease_keep_alive(self, lease_id: int) -> LeaseStatus:
@@ -216,9 +215,7 @@ class EngineStore(Store):
     async def lease_revoke(self, lease_id: int) -> int:
         """See `Store.lease_revoke`."""
         self._check_open()
-        result = await self._commit(partial(self._engine.stage_revoke, lease_id))
-        self._deadlines.drop(lease_id)
-        return result.revision
+        return (await self._commit(partial(self._engine.stage_revoke, lease_id))).revision
 
     async def lease_status(self, lease_id: int, *, keys: bool = False) -> LeaseStatus:
         """See `Store.lease_status`."""
@@ -231,6 +228,16 @@ class EngineStore(Store):
         """See `Store.leases`."""
         self._check_open()
         return tuple(sorted(self._engine.published_leases()))
+
+    def _publish(self) -> None:
+        """Let everybody see the oldest staged change. A lease's time begins here: its caller may be gone by now."""
+        change = self._engine.publish()
+        if change.granted is not None:
+            self._extend(change.granted.id, change.granted.ttl_seconds)
+        if change.revoked is not None:
+            self._deadlines.drop(change.revoked.id)
+        if change.events:
+            self._hub.publish(change.events)
 
     def _extend(self, lease_id: int, ttl_seconds: int) -> None:
         deadline = self._clock.monotonic() + ttl_seconds

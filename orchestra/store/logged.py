@@ -205,10 +205,8 @@ class LoggedStore(EngineStore):
                 if not isinstance(error, StoreError):
                     raise
             else:
-                for change in changes:
-                    self._engine.publish()
-                    if change.events:
-                        self._hub.publish(change.events)
+                for _ in changes:
+                    self._publish()
                 batch.finish()
 
     @asynccontextmanager

@@ -27,7 +27,5 @@ class MemoryStore(EngineStore):
     async def _commit(self, stage: Callable[[], Staged]) -> TxnResult:
         staged = stage()
         if staged.change is not None:
-            change = self._engine.publish()
-            if change.events:
-                self._hub.publish(change.events)
+            self._publish()
         return staged.result

@@ -51,3 +51,17 @@ async def test_what_a_lease_holds_is_not_shown_before_the_log_has_it() -> None:
         with pytest.raises(LeaseNotFound):
             await store.lease_status(1)
         assert await store.leases() == (2,)
+
+
+async def test_a_lease_whose_grant_was_given_up_ends_as_any_other() -> None:
+    log = HeldLog()
+    async with LoggedStore(log) as store:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(store.lease_grant, 5, 1)
+            await log.begun.wait()
+            tasks.cancel_scope.cancel()
+        log.go_on.set()
+        await store.put(b"a", b"", lease=1)
+        assert (await store.lease_status(1)).remaining_seconds == 5
+        await anyio.sleep(5.1)
+        assert (await store.leases(), await store.get(b"a")) == ((), None)
