@@ -1,8 +1,8 @@
-"""Keeps the cluster clean: garbage collection, the end of namespaces, the health of nodes, eviction, lost Pods.
+"""Keeps the cluster clean: garbage collection, ending namespaces, health of nodes, eviction, budgets, lost Pods.
 
 What comes in: caches of all kinds. What goes out: deletions, conditions, taints. Each rule is a pure module
-(`ownership`, `emptying`, `node_health`, `evicting`, `lost_pods`) with its driver beside it. `plane` runs the parts that
-`lifecycle_controllers` returns; nobody else imports it.
+(`ownership`, `emptying`, `node_health`, `evicting`, `lost_pods`, `budgets`) with its driver beside it. `plane` runs the
+parts that `lifecycle_controllers` returns; nobody else imports it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from orchestra._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from orchestra.lifecycle.defaults import lifecycle_controllers
+    from orchestra.lifecycle.disruption import disruption_controller, stale_disruption_controller
     from orchestra.lifecycle.garbage import GarbageCollector
     from orchestra.lifecycle.namespaces import namespace_controller
     from orchestra.lifecycle.node_health import MonitorSettings
@@ -25,8 +26,10 @@ _EXPORTS = {
     "MonitorSettings": ".node_health",
     "NodeLifecycle": ".nodes",
     "PodGarbage": ".pod_garbage",
+    "disruption_controller": ".disruption",
     "lifecycle_controllers": ".defaults",
     "namespace_controller": ".namespaces",
+    "stale_disruption_controller": ".disruption",
     "taint_eviction_controller": ".taint_eviction",
 }
 
@@ -35,8 +38,10 @@ __all__ = [
     "MonitorSettings",
     "NodeLifecycle",
     "PodGarbage",
+    "disruption_controller",
     "lifecycle_controllers",
     "namespace_controller",
+    "stale_disruption_controller",
     "taint_eviction_controller",
 ]
 __getattr__ = lazy_exports(__name__, _EXPORTS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from orchestra.controller.interface import Controller, Part
+from orchestra.lifecycle.disruption import disruption_controller, stale_disruption_controller
 from orchestra.lifecycle.garbage import GarbageCollector
 from orchestra.lifecycle.namespaces import namespace_controller
 from orchestra.lifecycle.node_health import MonitorSettings
@@ -21,4 +22,6 @@ def lifecycle_controllers(*, nodes: MonitorSettings | None = None) -> tuple[Cont
         NodeLifecycle(nodes),
         taint_eviction_controller(),
         PodGarbage(),
+        disruption_controller(),
+        stale_disruption_controller(),
     )

@@ -19,6 +19,7 @@ FLOORS = {
     "GarbageCollector": (17, 49),
     "NodeLifecycle": (8, 41),
     "Namespace": (5, 13),
+    "PodDisruptionBudget": (1, 6),
 }
 """How many scenarios and steps of each area are equal at the least."""
 

@@ -24,7 +24,7 @@ from orchestra.api.core import Pod
 from orchestra.api.discovery import EndpointSlice
 from orchestra.api.scheme import Scheme
 from orchestra.apiserver import APIServer
-from orchestra.controller import Manager
+from orchestra.controller import Controller, Manager
 from orchestra.errors import APIError, NotFound
 from orchestra.lifecycle import MonitorSettings, NodeLifecycle
 from orchestra.plane import default_controllers
@@ -53,6 +53,9 @@ FLAGS = {
 EITHER_PROGRESS = "NewReplicaSetCreated|ReplicaSetUpdated"
 NOT_HERE = {("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")}
 """Objects that controllers which do not exist here put into every namespace."""
+
+CONTROLLED = frozenset({"CronJob", "DaemonSet", "Job", "StatefulSet"})
+"""Kinds that do nothing without a controller of their own."""
 
 
 @attrs.frozen
@@ -94,11 +97,13 @@ def scenarios(area: str = "", only: str = "") -> list[Document]:
 
 
 def missing_kind(scenario: Document, scheme: Scheme) -> str:
-    """Return the first kind of a scenario that does not exist here; empty when all do."""
+    """Return the first kind of a scenario that does not exist here or has no controller; empty when all do."""
+    idle = CONTROLLED - {one.for_.resource_info.kind for one in default_controllers() if isinstance(one, Controller)}
     for step in scenario["steps"]:
         for op in step["ops"]:
-            for kind in filter(None, (op.get("kind"), op.get("object", {}).get("kind"))):
-                if not _exists(kind, scheme):
+            eviction = "Eviction" if op.get("action") == "evict" else None
+            for kind in filter(None, (op.get("kind"), op.get("object", {}).get("kind"), eviction)):
+                if not _exists(kind, scheme) or kind in idle:
                     return str(kind)
         for entry in step["snapshot"]["objects"]:
             if not _exists(entry["kind"], scheme) and not _is_left_out(entry):

@@ -158,6 +158,10 @@ class Observer:
                 taints = [{**t, "timeAdded": "$t"} if "timeAdded" in t else t for t in spec.get("taints", ())]
                 result |= {"taints": _sorted(taints), "unschedulable": bool(spec.get("unschedulable"))}
                 result["conditions"] = status.get("conditions", [])
+            case "PodDisruptionBudget":
+                result |= {"generation": document["metadata"]["generation"], "status": status}
+            case "ResourceQuota":
+                result["status"] = status
             case "Namespace":
                 result |= {"status": status, "specFinalizers": spec.get("finalizers") or None}
         return result
