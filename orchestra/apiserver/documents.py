@@ -80,7 +80,11 @@ class Documents:
         """Store a new object. `namespace` is where the request is addressed; the document may not name another one."""
         check_write_options("CreateOptions", call.options)
         namespace = _place(info, document, namespace)
-        name = metadata.meta_of(document).get("name") or ""
+        meta = metadata.meta_of(document)
+        name = meta.get("name") or ""
+        if not name and not meta.get("generateName") and info.group_kind == "LimitRange":
+            name = self.core.clock.uid()  # one without any name is called by such an id (core/limitrange strategy)
+            document = {**document, "metadata": {**meta, "name": name}}
         if info.group_kind == "Binding":
             return await self._create_binding(document, namespace, call)
         await self.core.enter(call.user, "create", info, namespace, name)
