@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from orchestra.apiserver.validation.fields import Errors, each_invalid, invalid, required
-from orchestra.apiserver.validation.formats import dns_subdomain, form_error
+from orchestra.apiserver.validation.formats import dns_subdomain
 
 _PATH: Final = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
 
@@ -22,4 +22,4 @@ def check_domain_path(path: str, value: str, errors: Errors) -> None:
         return
     each_invalid(path, domain, dns_subdomain(domain), errors)
     if not re.fullmatch(_PATH, rest):
-        errors.append(invalid(path, rest, form_error("Invalid path", _PATH)))
+        errors.append(invalid(path, rest, f"Invalid path (regex used for validation is '{_PATH}')"))
