@@ -64,10 +64,38 @@ class GroupOutcome:
 def place_group(cycle: Cycle, pods: Sequence[PodInfo], *, missing: int) -> GroupOutcome:
     """Place at least `missing` of the Pods, or none of them; the others are refused."""
     table = cycle.table
+    nominated = [(pod, node) for pod in pods if (node := table.nominated.node_of(pod.uid))]
+    thought = _Thought(table)
+    placed, refused = _try(cycle, pods, missing, thought)
+    fitting = len(placed) + len(thought.nominations)
+    first_refused = refused
+    enough = bool(placed) and len(placed) >= missing
+    if enough and thought.nominations:
+        # Room that is free in thought alone may be what they were given: it counts only as it is.
+        _take_back(table, placed, nominated)
+        again, refused = _try(cycle, pods, missing, None)
+        enough = bool(again) and len(again) >= missing
+        if enough:
+            placed, fitting = again, len(again)
+        else:
+            _take_back(table, again, nominated)
+    elif not enough:
+        _take_back(table, placed, nominated)
+    if enough:
+        _nominate(table, nominated)
+        return GroupOutcome(tuple(placed), tuple(refused), fitting=fitting)
+    if not thought.nominations or fitting < missing:
+        return GroupOutcome((), tuple(refused), fitting=fitting)
+    beside = tuple(Nomination(each.pod, each.node) for each in placed)
+    return GroupOutcome((), tuple(first_refused), (*beside, *thought.nominations), fitting)
+
+
+def _try(
+    cycle: Cycle, pods: Sequence[PodInfo], missing: int, thought: _Thought | None
+) -> tuple[list[Placed], list[Outcome]]:
+    """Place Pods one after another, refused ones in `thought` as long as too few are placed, which is ended."""
     placed: list[Placed] = []
     refused: list[Outcome] = []
-    thought = _Thought(table)
-    nominated = [(pod, node) for pod in pods if (node := table.nominated.node_of(pod.uid))]
     try:
         for pod in pods:
             outcome = cycle.schedule(pod)
@@ -75,23 +103,25 @@ def place_group(cycle: Cycle, pods: Sequence[PodInfo], *, missing: int) -> Group
                 placed.append(outcome)
             else:
                 refused.append(outcome)
-                if len(placed) + len(thought.nominations) < missing:
+                if thought is not None and len(placed) + len(thought.nominations) < missing:
                     thought.try_evicting(outcome)
     finally:
-        thought.end()
-    fitting = len(placed) + len(thought.nominations)
-    enough = placed and len(placed) >= missing
-    for each in () if enough else placed:
+        if thought is not None:
+            thought.end()
+    return placed, refused
+
+
+def _take_back(table: NodeTable, placed: Sequence[Placed], nominated: Sequence[tuple[PodInfo, str]]) -> None:
+    for each in placed:
         table.forget(each.pod.uid)
-    for pod, node in nominated:  # counting a Pod anywhere, even in thought, ends its nomination
+    _nominate(table, nominated)
+
+
+def _nominate(table: NodeTable, nominated: Sequence[tuple[PodInfo, str]]) -> None:
+    """Nominate anew those that have no node: counting a Pod anywhere, even in thought, ends its nomination."""
+    for pod, node in nominated:
         if pod.uid not in table.placed:
             table.nominate(pod, node)
-    if enough:
-        return GroupOutcome(tuple(placed), tuple(refused), fitting=fitting)
-    if not thought.nominations or fitting < missing:
-        return GroupOutcome((), tuple(refused), fitting=fitting)
-    beside = tuple(Nomination(each.pod, each.node) for each in placed)
-    return GroupOutcome((), tuple(refused), (*beside, *thought.nominations), fitting)
 
 
 class _Thought:

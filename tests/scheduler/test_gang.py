@@ -299,3 +299,33 @@ def test_a_group_that_does_not_fit_leaves_the_table_as_it_was() -> None:
             assert {uid: (info, row.name) for uid, (info, row) in table.placed.items()} == before
             assert (table.requested[table.resource_id("cpu")] == used).all()
             assert not table.assumed
+
+
+def crowded_table(*nodes: Any) -> NodeTable:
+    """Return a table whose nodes, of 4 cpus, are full of one unimportant Pod each."""
+    table = NodeTable()
+    for name in nodes:
+        table.set_node(node(name, cpu=4))
+        table.set_pod(PodInfo(pod(f"on-{name}", cpu=4, priority=0)), name)
+    return table
+
+
+async def test_nobody_is_placed_into_room_that_is_free_in_thought_alone() -> None:
+    table = crowded_table("a")
+    wanted = [PodInfo(each) for each in members("g", 3, priority=10)]
+    # The first one evicts in thought, which leaves room for the two others: enough of them, but not on the table.
+    outcome = place_group(Cycle(Profile(), table, Random(1)), wanted, missing=2)
+    assert not outcome.placed
+    assert {each.pod.uid for each in outcome.nominations} == {each.uid for each in wanted}
+    assert [v.pod.metadata.name for each in outcome.nominations for v in each.victims] == ["on-a"]
+    assert list(table.placed) == [PodInfo(pod("on-a")).uid]
+
+
+async def test_a_group_that_has_room_enough_without_evictions_takes_it() -> None:
+    table = crowded_table("a")
+    table.set_node(node("b", cpu=2))
+    wanted = [PodInfo(each) for each in (*members("large", 1, cpu=3, priority=10), *members("g", 2, priority=10))]
+    outcome = place_group(Cycle(Profile(), table, Random(1)), wanted, missing=2)
+    assert [each.node for each in outcome.placed] == ["b", "b"]
+    assert not outcome.nominations
+    assert table.requested[table.resource_id("cpu")][: table.size].tolist() == [4000, 2000]
