@@ -141,14 +141,14 @@ class Cycle:
         checks = self._checks(pod, evaluation)
         crowd = evaluation.crowds.get(pod.priority)
         if crowd is None:
-            crowd = evaluation.crowds[pod.priority] = Crowd(self.table)
+            crowd = evaluation.crowds[pod.priority] = Crowd(self.table, len(self.profile.filters))
         beside = crowd.of(checks, pod.uid) if checks.thinks else None
         if beside is None:
             return self._place_beside_really(pod, self._nominated_above(pod))
         allowed = allowed_by(evaluation, beside)
         if allowed.any():
             return self._place(pod, evaluation, None if allowed is evaluation.feasible else allowed)
-        return self._help(pod, evaluation.diagnosis(beside.codes), evaluation)
+        return self._help(pod, evaluation.diagnosis(beside), evaluation)
 
     def _place_beside_really(self, pod: PodInfo, nominated: list[tuple[PodInfo, str]]) -> Placed | Unplaced:
         for other, node in nominated:

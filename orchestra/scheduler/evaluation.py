@@ -13,7 +13,7 @@ functions for rows and that of everything else, so that a row which changed cost
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from orchestra.scheduler.answers import (
     plugin_failed,
     refuse_alike,
 )
-from orchestra.scheduler.crowd import Codes, Crowd
+from orchestra.scheduler.crowd import Beside, Crowd
 from orchestra.scheduler.diagnosis import Diagnosis, Refused, refused_nodes
 from orchestra.scheduler.interface import (
     SUCCESS,
@@ -48,6 +48,7 @@ from orchestra.scheduler.profile import Profile
 from orchestra.scheduler.ranking import INFEASIBLE, Ranking
 from orchestra.scheduler.results import diagnosis_of
 from orchestra.scheduler.shared import Shared, SharedAnswers
+from orchestra.scheduler.trials import Memory
 from orchestra.scheduler.view import Nodes
 
 
@@ -74,7 +75,7 @@ class Evaluation:
         self.rows = LocalRows(table, self.filters, self.scores)
         self._ranking = Ranking()
         self._versions: dict[str, Any] = {}
-        self.remembered: dict[int, dict[int, Any]] = {}
+        self.remembered: dict[int, Memory] = {}
         """What trials found out about rows for Pods of each priority, since a node changed."""
         self.crowds: dict[int, Crowd] = {}
         """The nominated Pods that are in the way of Pods of each priority."""
@@ -371,6 +372,6 @@ class Evaluation:
         """Return the rows with the highest total, in order; there must be a feasible one."""
         return self._ranking.best()
 
-    def diagnosis(self, beside: Mapping[int, Codes] | None = None) -> Diagnosis:
+    def diagnosis(self, beside: Beside | None = None) -> Diagnosis:
         """Return a record of the present answers; see `diagnosis_of`."""
-        return diagnosis_of(self, beside or {})
+        return diagnosis_of(self, beside)

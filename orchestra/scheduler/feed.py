@@ -159,10 +159,13 @@ class Feed:
         uid = old.metadata.uid or old.key
         self._queue.remove(uid)
         self._table.withdraw(uid)
+        was_victim = uid in self._table.victims
         preemptor = self._table.victims.discard(uid)
         if uid in self._table.placed:
             self._table.remove_pod(uid)
-            self._event(Resource.ASSIGNED_POD, Action.DELETE, old, None)
+            # The room that a victim leaves is its preemptor's; what is left of it others hear of with the last one.
+            if preemptor or not was_victim:
+                self._event(Resource.ASSIGNED_POD, Action.DELETE, old, None)
         if preemptor:
             self._queue.activate(preemptor, self._monotonic())
 

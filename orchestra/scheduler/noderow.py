@@ -13,7 +13,6 @@ class NodeRow:
     """One node. `node` is None while only its Pods are known; `alloc` and `used` follow the resource `columns`.
 
     `amounts` is a number that rows with equal amounts and equal counts of Pods share; 0 while nobody has asked.
-    `version` grows whenever the node or one of its Pods changes.
     """
 
     __slots__ = (
@@ -32,7 +31,6 @@ class NodeRow:
         "pods",
         "ports",
         "used",
-        "version",
     )
 
     def __init__(self, index: int, name: str, columns: dict[str, int]) -> None:
@@ -51,7 +49,6 @@ class NodeRow:
         self.pods: dict[str, PodInfo] = {}
         self.ports: dict[HostPort, int] = {}
         self.images: dict[str, int] = {}
-        self.version = 0
 
     def count(self, pod: PodInfo, sign: int) -> None:
         """Count what a Pod asks for: it comes (1) or goes (-1)."""
@@ -68,7 +65,6 @@ class NodeRow:
             else:
                 del self.ports[port]
         self.amounts = 0
-        self.version += 1
 
     def copy(self) -> NodeRow:
         """Return a row that can be changed without changing this one."""

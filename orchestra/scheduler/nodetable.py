@@ -189,7 +189,6 @@ class NodeTable:
         for column, value in enumerate(row.alloc):
             self.allocatable[column][row.index] = value
         row.amounts = 0
-        row.version += 1
         row.pod_limit = row.alloc[self.resources.index[PODS]]
         self.pod_limit[row.index] = row.pod_limit
 
@@ -222,7 +221,6 @@ class NodeTable:
         for column in self.allocatable:
             column[index] = 0
         row.amounts = 0
-        row.version += 1
         row.pod_limit = 0
         self.pod_limit[index] = 0
         self._journal.note(index, node=True)
@@ -238,7 +236,7 @@ class NodeTable:
             old, row = known
             if row.name == node and _counts_the_same(old, pod):
                 row.pods[pod.uid] = pod
-                row.version += 1
+                self._journal.note(row.index, node=False)
                 self.placed[pod.uid] = (pod, row)
                 return
             self.remove_pod(pod.uid)
@@ -253,7 +251,6 @@ class NodeTable:
         info, row = self.placed[pod.metadata.uid or pod.key]
         self.assumed.discard(info.uid)
         info.pod = pod
-        row.version += 1
         labels = pod.metadata.labels
         if info.labels != labels and self.index.relabel(info, row.index, labels):
             self._journal.note(row.index, node=False)
@@ -309,8 +306,9 @@ class NodeTable:
     def report(self, pod: Pod) -> None:
         """Take in the newest state of a Pod that asks for what it asked for."""
         info, row = self.placed[pod.metadata.uid or pod.key]
+        if info.pod.status.start_time != pod.status.start_time:
+            self._journal.note(row.index, node=False)  # it decides whom preemption prefers
         info.pod = pod
-        row.version += 1
 
     def nominate(self, pod: PodInfo, node: str) -> None:
         """Keep the room on a node that victims leave for a Pod; an empty name gives it up."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import count
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from orchestra.api.frozen import FrozenDict
+from orchestra.scheduler.events import Action, ClusterEvent, Resource
 from orchestra.scheduler.podinfo import PodInfo
 
 NOBODY: Final[Mapping[str, PodInfo]] = FrozenDict()
@@ -28,6 +28,11 @@ class Victims:
         self._for[uid] = preemptor
         self._left[preemptor] = self._left.get(preemptor, 0) + 1
 
+    def busy(self, event: ClusterEvent) -> Collection[str]:
+        """Return the Pods to which an event is no news: when a Pod goes, those whose own victims are on their way."""
+        went = event.resource is Resource.ASSIGNED_POD and event.action is Action.DELETE
+        return self._left if went else ()
+
     def discard(self, uid: str) -> str:
         """Forget a victim, if it is one; returns the Pod for which it was the last, empty for none."""
         preemptor = self._for.pop(uid, "")
@@ -46,8 +51,6 @@ class Nominations:
     def __init__(self) -> None:
         self._by_uid: dict[str, tuple[PodInfo, str]] = {}
         self._by_node: dict[str, dict[str, PodInfo]] = {}
-        self._versions: dict[str, int] = {}
-        self._counter = count(1)
 
     def __len__(self) -> int:
         return len(self._by_uid)
@@ -68,16 +71,11 @@ class Nominations:
         """Return the Pods that are nominated for a node, by uid."""
         return self._by_node.get(node) or NOBODY
 
-    def version_of(self, node: str) -> int:
-        """Return what changes with every Pod that is nominated for a node, or is no more; 0 while there is none."""
-        return self._versions.get(node, 0)
-
     def put(self, pod: PodInfo, node: str) -> None:
         """Nominate a Pod."""
         self.withdraw(pod.uid)
         self._by_uid[pod.uid] = (pod, node)
         self._by_node.setdefault(node, {})[pod.uid] = pod
-        self._versions[node] = next(self._counter)
 
     def withdraw(self, uid: str) -> None:
         """Take a nomination back, if there is one."""
@@ -87,7 +85,5 @@ class Nominations:
         node = known[1]
         rest = self._by_node[node]
         del rest[uid]
-        if rest:
-            self._versions[node] = next(self._counter)
-        else:
-            del self._by_node[node], self._versions[node]
+        if not rest:
+            del self._by_node[node]

@@ -362,10 +362,11 @@ class SchedulingQueue:
             return
         if self._in_flight:
             self._events.add(event)
+        busy = self._table.victims.busy(event)
         for key, resting in list(self._resting.items()):
             hints = self.hints.about(*key, event)
             if hints:
-                for pod in [p for p in resting.values() if self.hints.match(hints, p.info, event)]:
+                for pod in [p for u, p in resting.items() if u not in busy and self.hints.match(hints, p.info, event)]:
                     self._rouse(pod, now)
 
     def _rouse(self, pod: QueuedPod, now: float) -> None:

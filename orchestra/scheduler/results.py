@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from orchestra.scheduler.crowd import Codes, crowded
 from orchestra.scheduler.diagnosis import Diagnosis, FilterPart, ScorePart
 from orchestra.scheduler.interface import Rejection, Rejections
 
 if TYPE_CHECKING:
+    from orchestra.scheduler.crowd import Beside
     from orchestra.scheduler.evaluation import Evaluation
 
 
-def diagnosis_of(evaluation: Evaluation, beside: Mapping[int, Codes]) -> Diagnosis:
+def diagnosis_of(evaluation: Evaluation, beside: Beside | None = None) -> Diagnosis:
     """Return a record of the present answers that later changes do not touch.
 
-    Rows in `beside` are judged by what is said there: nominated Pods are to come to them.
+    Rows that nominated Pods are to come to are judged by what is said in `beside`.
     """
     table = evaluation.table
     rows = np.flatnonzero(evaluation.feasible)
@@ -33,10 +32,11 @@ def diagnosis_of(evaluation: Evaluation, beside: Mapping[int, Codes]) -> Diagnos
         for f in evaluation.filters
     )
     first = evaluation.first_refusal if evaluation.refused is None else np.full(table.size, -1, dtype=np.int64)
-    if beside:
-        crowd, codes, first[crowd] = crowded(evaluation, beside)
-        for position, by_row in codes.items():
-            filters[position].rejections.codes[crowd] = by_row
+    if beside is not None:
+        refused_by = np.minimum(evaluation.other_refusal[beside.rows], beside.first)
+        first[beside.rows] = np.where(refused_by == len(filters), -1, refused_by)
+        for position, codes in beside.codes.items():
+            filters[position].rejections.codes[beside.rows] = codes
         rows = rows[first[rows] < 0]
     parts: tuple[ScorePart, ...] = ()
     if len(rows) > 1:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from orchestra.scheduler.budgets import DisruptionBudget
 from orchestra.scheduler.interface import Rejection
 from orchestra.scheduler.noderow import NodeRow
 from orchestra.scheduler.nodetable import NodeTable
@@ -145,6 +146,26 @@ def refusal_of(evaluation: Evaluation, node: NodeRow) -> Rejection | None:
     return rejections.explain(code or rejections.codes.item(node.index))
 
 
+class Memory:
+    """What was found out about rows, for Pods of one shape and priority; what changed is forgotten."""
+
+    __slots__ = ("_budgets", "_position", "found")
+
+    def __init__(self) -> None:
+        self.found: dict[int, Any] = {}
+        self._position = -1
+        self._budgets: tuple[DisruptionBudget, ...] = ()
+
+    def refresh(self, table: NodeTable) -> None:
+        """Forget what may be otherwise by now."""
+        changes = table.changes_since(self._position)
+        if changes.everything or self._budgets is not table.disruption_budgets:
+            self.found.clear()
+        for row in changes.pod_rows:
+            self.found.pop(row, None)
+        self._position, self._budgets = changes.position, table.disruption_budgets
+
+
 class Checks:
     """The `Check` of one Pod. `evaluation` is what was said of its shape just now; None: only the table is asked."""
 
@@ -160,9 +181,10 @@ class Checks:
         self._evaluation = evaluation if evaluation is not None and stands_alone(evaluation) else None
         self._ask = ask
         self._own = table.nominated.node_of(pod.uid)
-        self._memory: dict[int, Any] | None = None
+        self._memory: Memory | None = None
         if self._evaluation is not None:
-            self._memory = self._evaluation.remembered.setdefault(pod.priority, {})
+            self._memory = self._evaluation.remembered.setdefault(pod.priority, Memory())
+            self._memory.refresh(table)
 
     def __call__(self, node: str) -> Rejection | None:
         """See `Check`."""
@@ -191,15 +213,15 @@ class Checks:
             if other.priority >= pod.priority and other.uid != but and other.uid not in table.placed
         ]
 
-    def thought(self, row: NodeRow, *, everybody: bool = False) -> Thought | None:
+    def thought(self, row: NodeRow, but: str | None = None) -> Thought | None:
         """Return a node in thought, nominated Pods being there already; None where thinking is not enough.
 
-        `everybody`: the Pod itself too, if it is nominated.
+        All of them are there but the one with the uid `but`, which is the Pod's own if nothing is said.
         """
         evaluation = self._evaluation
         if evaluation is None:
             return None
-        beside = self._beside(row.name, "" if everybody else self._pod.uid)
+        beside = self._beside(row.name, self._pod.uid if but is None else but)
         if any(other.affinity_terms for other in beside):
             return None
         thought = Thought(row, lambda node: refusal_of(evaluation, node))
@@ -226,9 +248,7 @@ class Checks:
         """See `Check.remembered`."""
         if self._memory is None or row.name == self._own:
             return find()
-        nominated, budgets = self._table.nominated.version_of(row.name), self._table.disruption_budgets
-        known = self._memory.get(row.index)
-        if known is None or known[0] != row.version or known[1] != nominated or known[2] is not budgets:
-            known = self._memory[row.index] = (row.version, nominated, budgets, find())
-        found: T = known[3]
+        found: T | None = self._memory.found.get(row.index)
+        if found is None:
+            found = self._memory.found[row.index] = find()
         return found
