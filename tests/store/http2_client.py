@@ -55,6 +55,10 @@ def request(stream_id: int, message: bytes = b"hello") -> bytes:
     return headers(stream_id) + data(stream_id, framed(message))
 
 
+def setting(name: int, value: int) -> bytes:
+    return frame(Kind.SETTINGS, 0, 0, name.to_bytes(2) + UINT32.pack(value))
+
+
 def window(stream_id: int, increment: int) -> bytes:
     return frame(Kind.WINDOW_UPDATE, 0, stream_id, UINT32.pack(increment))
 

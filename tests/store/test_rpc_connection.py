@@ -22,14 +22,11 @@ from tests.store.http2_client import (
     parse,
     request,
     reset,
+    setting,
     window,
 )
 
 SMALL = Limits(max_message_bytes=1_000, max_streams=2, max_held_bytes=1_500)
-
-
-def setting(name: int, value: int) -> bytes:
-    return frame(Kind.SETTINGS, 0, 0, name.to_bytes(2) + UINT32.pack(value))
 
 
 def code_of(frames: list[Frame]) -> ErrorCode:
@@ -197,17 +194,6 @@ def test_more_calls_than_allowed_are_refused_so_that_clients_try_again() -> None
     assert wire.send(request(9)) == []
 
 
-def test_a_client_that_is_owed_too_much_is_told_to_wait() -> None:
-    wire = Wire(SMALL)
-    wire.send(setting(4, 0), request(1, bytes(700)))
-    wire.connection.answer(wire.calls.begun[0], bytes(900))
-    answered = wire.send(request(3, bytes(700)))
-    assert "grpc-status" in (fields := wire.fields(answered[-1].payload))
-    assert fields["grpc-status"] == "8"
-    wire.send(reset(1))
-    assert wire.send(request(5, bytes(900))) == []
-
-
 def test_an_answer_to_a_call_that_was_reset_is_dropped() -> None:
     wire = Wire()
     wire.send(request(1), reset(1))
@@ -301,17 +287,6 @@ def test_a_client_that_breaks_the_protocol_is_cut_off(name: str) -> None:
     assert wire.connection.streams == {}
     assert sorted(wire.calls.given_up) == sorted({stream.id for stream in wire.calls.begun})
     assert wire.send(request(101)) == []
-
-
-def test_the_budget_fills_up_with_time_and_with_answers() -> None:
-    wire = Wire()
-    for _ in range(15):
-        wire.send(frame(Kind.PING, Flag.ACK, 0, bytes(8)) * 900)
-        wire.now += 1
-    for number in range(1, COSTLESS_FRAMES, 2):
-        wire.send(request(number), frame(Kind.PING, 0, 0, bytes(8)) * 3)
-        wire.connection.answer(wire.calls.begun[-1], b"")
-    assert not wire.connection.failed
 
 
 FRAMES = st.tuples(st.integers(0, 12), st.integers(0, 255), st.integers(0, 9), st.binary(max_size=40))

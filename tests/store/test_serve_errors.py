@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 import grpc.aio
 import pytest
 
@@ -19,7 +20,8 @@ from orchestra.errors import (
     StoreError,
     StoreUnavailable,
 )
-from orchestra.store import EtcdStore, MemoryStore, Txn, TxnResult, serve_etcd
+from orchestra.store import EtcdServer, EtcdStore, MemoryStore, Range, Txn, TxnResult, serve_etcd
+from orchestra.store.etcd.rpc import Limits
 from tests.store.etcd_calls import call
 
 
@@ -66,13 +68,41 @@ async def test_each_failure_has_etcds_words_and_no_others(error: Exception, told
 
 
 @pytest.mark.parametrize(
-    "error", [CommitFailed("I/O error"), CommitFailed("disk is full"), AmbiguousCommit("x"), LeaseNotFound("x")]
+    ("error", "seen"),
+    [
+        (CommitFailed("I/O error"), CommitFailed),
+        # In the words for it an etcd may also say that the write was the last that went in.
+        (CommitFailed("disk is full"), AmbiguousCommit),
+        (AmbiguousCommit("x"), AmbiguousCommit),
+        (LeaseNotFound("x"), LeaseNotFound),
+    ],
 )
-async def test_a_store_over_a_served_store_fails_alike(error: StoreError) -> None:
+async def test_a_store_over_a_served_store_fails_alike(error: StoreError, seen: type[StoreError]) -> None:
     async with (
         Failing(error) as store,
         serve_etcd(store, "127.0.0.1:0", insecure=True) as server,
         EtcdStore(server.address) as remote,
     ):
-        with pytest.raises(type(error)):
+        with pytest.raises(seen):
             await remote.put(b"a", b"1")
+
+
+async def test_writes_beside_large_answers_are_put_off_and_never_in_doubt() -> None:
+    limits = Limits(max_held_bytes=1_000_000)
+    async with (
+        MemoryStore() as store,
+        EtcdServer(store, "127.0.0.1:0", insecure=True, limits=limits) as server,
+        EtcdStore(server.address) as remote,
+    ):
+        for number in range(4):
+            await store.put(b"large/%d" % number, bytes(1_000_000))
+
+        async def read() -> None:
+            assert len((await remote.range(Range(b"large/", b"large0"))).kvs) == 4
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(4):
+                tasks.start_soon(read)
+            for number in range(50):
+                tasks.start_soon(remote.put, b"small/%d" % number, b"")
+        assert (await store.range(Range(b"small/", b"small0"))).count == 50

@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 from orchestra._log import get_logger
 from orchestra._proto.etcd.v3 import rpc_pb2
 from orchestra.errors import ConfigurationError, StoreClosed, StoreError, StoreUnavailable
+from orchestra.store.etcd import answers
 from orchestra.store.etcd.channel import Connection, time_limit
 from orchestra.store.etcd.failures import CallFailed, Fate, advice
 from orchestra.store.etcd.options import Endpoint, EtcdOptions, EtcdTLS
@@ -219,7 +220,7 @@ class Connector:
                 with time_limit(seconds):
                     return bool((await connection.unary("Status", rpc_pb2.StatusRequest(), None)).leader)
             except CallFailed as failed:
-                if failed.failure.fate is Fate.REFUSED:
+                if failed.failure.fate is Fate.REFUSED or failed.failure.text == answers.TOO_MANY_REQUESTS.text:
                     return True  # an answer, too
                 why = failed.failure.text
         self.give_up(connection, f"it does not answer: {why}")

@@ -89,7 +89,14 @@ class EtcdServer:
         context = None if self._tls is None else self._tls.context()
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        self._rpc = RPCServer(self._methods(), tasks=self._tasks, stopped=refusal(answers.STOPPED), limits=self._limits)
+        self._rpc = RPCServer(
+            self._methods(),
+            tasks=self._tasks,
+            stopped=refusal(answers.STOPPED),
+            # A client of etcd knows that nothing was done, and may try again.
+            busy=refusal(answers.TOO_MANY_REQUESTS),
+            limits=self._limits,
+        )
         try:
             await self._listen(self._rpc, context)
         except BaseException as error:

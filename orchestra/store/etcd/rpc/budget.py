@@ -12,9 +12,12 @@ COSTLESS_FRAMES: Final = 10_000
 COSTLESS_FRAMES_PER_SECOND: Final = 1_000
 COSTLESS_FRAMES_PER_ANSWER: Final = 8
 
+BYTES_PER_COSTLESS_FRAME: Final = 1_024
+"""Sent bytes that earn the client one more: it has to open its windows again and again for a large answer."""
+
 
 class Budget:
-    """Fills up with time and with calls answered; whoever overdraws it is cut off."""
+    """Fills up with time, with calls answered, and with what is sent; whoever overdraws it is cut off."""
 
     __slots__ = ("_filled_at", "_left")
 
@@ -26,6 +29,11 @@ class Budget:
         """Count an answer."""
         if self._left < COSTLESS_FRAMES:
             self._left += COSTLESS_FRAMES_PER_ANSWER
+
+    def sent(self, size_bytes: int) -> None:
+        """Count what was sent."""
+        if self._left < COSTLESS_FRAMES:
+            self._left += size_bytes / BYTES_PER_COSTLESS_FRAME
 
     def pay(self, now: float) -> None:
         """Count something that cost the client nothing. Raises `ConnectionFailed`."""

@@ -6,7 +6,7 @@ client nothing, by a `Budget`.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final
 
 from orchestra.store.etcd.rpc import frames
 from orchestra.store.etcd.rpc.budget import Budget
@@ -24,9 +24,9 @@ from orchestra.store.etcd.rpc.frames import (
     Setting,
 )
 from orchestra.store.etcd.rpc.headers import MAX_HEADER_BYTES, HeadDecoder, MalformedHead, http_status, trailers
-from orchestra.store.etcd.rpc.interface import Limits, Refusal
+from orchestra.store.etcd.rpc.interface import BUSY, Limits, Refusal
 from orchestra.store.etcd.rpc.sending import Sender
-from orchestra.store.etcd.rpc.streams import MESSAGE_HEAD_BYTES, Stream
+from orchestra.store.etcd.rpc.streams import MESSAGE_HEAD_BYTES, Calls, Stream
 
 CONNECTION_WINDOW_BYTES: Final = 16 * 1024 * 1024
 """What a client may send of all calls before it hears that it was received."""
@@ -35,26 +35,10 @@ SPARE_WINDOW_BYTES: Final = 2 * DEFAULT_WINDOW
 """What it may send of one call beyond a message of the largest size; told again when half of it is used up."""
 
 
-class Calls(Protocol):
-    """Who answers what comes on a connection. Called from within `receive`."""
-
-    def opened(self, stream: Stream) -> None:
-        """A call begins."""
-        ...
-
-    def received(self, stream: Stream) -> None:
-        """More of the call has come, or its end."""
-        ...
-
-    def reset(self, stream: Stream) -> None:
-        """The client has given the call up, or is gone; nothing can be sent any more."""
-        ...
-
-
 class Connection:
     """The state of one connection. What is to be written is `sender.take`n after each call of a method."""
 
-    def __init__(self, calls: Calls, limits: Limits, now: float) -> None:
+    def __init__(self, calls: Calls, limits: Limits, now: float, busy: Refusal = BUSY) -> None:
         self.sender = Sender()
         self.streams: dict[int, Stream] = {}
         self.failed = False
@@ -64,6 +48,7 @@ class Connection:
         self.last_received = now
         self._calls = calls
         self._limits = limits
+        self._busy = busy
         self._heads = HeadDecoder()
         self._last_id = 0
         self._leaving = False
@@ -143,7 +128,7 @@ class Connection:
                 raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a frame between the headers of a call")
             handler = handlers.get(kind)
             if handler is None:
-                self._budget.pay(self.last_received)
+                self._pay()
             else:
                 handler(data[place + 4], UINT32.unpack_from(data, place + 5)[0] & MAX_WINDOW, data[start:end])
             place = end
@@ -175,7 +160,7 @@ class Connection:
         if flags & Flag.END_STREAM:
             stream.half_closed = True
         elif not payload:
-            self._budget.pay(self.last_received)
+            self._pay()
         if payload:
             stream.append(payload)
             stream.held_bytes += len(payload)
@@ -183,21 +168,32 @@ class Connection:
         self._deliver(stream)
 
     def _deliver(self, stream: Stream) -> None:
-        try:
-            stream.check_size(self._limits.max_message_bytes)
-            if self._held_bytes + self.sender.waiting_bytes > self._limits.max_held_bytes:
-                raise Refusal("RESOURCE_EXHAUSTED", "grpc: too much is held for this connection")
-        except Refusal as refusal:
+        refusal = stream.wrong_size(self._limits.max_message_bytes) or self._too_much(stream)
+        if refusal is None:
+            self._calls.received(stream)
+        else:
             self._calls.reset(stream)
             self.refuse(stream, refusal)
-        else:
-            self._calls.received(stream)
+
+    def _too_much(self, stream: Stream) -> Refusal | None:
+        """Return how to refuse a call because too much is held already; calls that were answered once go on."""
+        most = self._limits.max_held_bytes
+        return self._busy if self._held_bytes > most or (not stream.head_sent and self.sender.owes(most)) else None
+
+    def _pay(self) -> None:
+        """Count a frame that cost the client nothing, and cut off one that takes nothing of what it asks for."""
+        self._budget.pay(self.last_received)
+        self._check_taken()
+
+    def _check_taken(self) -> None:
+        if self.sender.ready_bytes > self._limits.max_held_bytes:
+            raise ConnectionFailed(ErrorCode.ENHANCE_YOUR_CALM, "nothing of what is sent is taken")
 
     def _check_known(self, stream_id: int) -> None:
         """Take a frame of a call that is over; one that never was is an error."""
         if not stream_id & 1 or stream_id > self._last_id:
             raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a frame of a call that never began")
-        self._budget.pay(self.last_received)
+        self._pay()
 
     def _headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         payload = frames.without_padding(flags, payload)
@@ -213,7 +209,7 @@ class Connection:
     def _continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
         if not self._block_id or stream_id != self._block_id:
             raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a continuation of nothing")
-        self._budget.pay(self.last_received)
+        self._pay()
         self._block.append(payload)
         if sum(map(len, self._block)) > MAX_HEADER_BYTES or len(self._block) > MAX_HEADER_BYTES // 1024:
             raise ConnectionFailed(ErrorCode.ENHANCE_YOUR_CALM, "headers larger than was agreed")
@@ -236,24 +232,27 @@ class Connection:
             return
         if not stream_id & 1:
             raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a call with a number that is not the client's")
+        self._check_taken()
         self._last_id = stream_id
         try:
             request = self._heads.decode(block)
         except MalformedHead as error:
-            self._budget.pay(self.last_received)
+            self._pay()
             end = Flag.END_HEADERS | Flag.END_STREAM
             answer = http_status(error.status)
             self.sender.control(frames.frame_head(len(answer), Kind.HEADERS, end, stream_id) + answer)
             return
         if self._leaving or self._in_progress >= self._limits.max_streams:
-            self._budget.pay(self.last_received)
+            self._pay()
             self.sender.control(frames.rst_stream(stream_id, ErrorCode.REFUSED_STREAM))
             return
         stream = Stream(stream_id, request, self._stream_window, self.sender.initial_window)
         self.streams[stream_id] = stream
         self._in_progress += 1
         self._calls.opened(stream)
-        if flags & Flag.END_STREAM and stream.is_open:
+        if not stream.is_open:
+            self._pay()
+        elif flags & Flag.END_STREAM:
             stream.half_closed = True
             self._deliver(stream)
 
@@ -269,26 +268,16 @@ class Connection:
     def _settings(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:
             raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "settings of a call")
-        self._budget.pay(self.last_received)
+        self._pay()
         if flags & Flag.ACK:
             return
-        for name, value in frames.parse_settings(payload):
-            if name == Setting.INITIAL_WINDOW_SIZE:
-                if value > MAX_WINDOW:
-                    raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "a window larger than any may be")
-                self.sender.change_initial_window(value, list(self.streams.values()))
-            elif name == Setting.MAX_FRAME_SIZE:
-                if not MAX_FRAME_BYTES <= value < 1 << 24:
-                    raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "frames of a size that cannot be")
-                self.sender.max_frame_bytes = value
-            elif name == Setting.HEADER_TABLE_SIZE:
-                self.sender.give_up_table()
+        self.sender.apply(frames.parse_settings(payload), self.streams.values())
         self.sender.control(frames.SETTINGS_ACK)
 
     def _ping(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id or len(payload) != 8:
             raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "a PING frame of a wrong form")
-        self._budget.pay(self.last_received)
+        self._pay()
         if not flags & Flag.ACK:
             self.sender.control(frames.ping(payload, ack=True))
 
@@ -298,7 +287,7 @@ class Connection:
         increment = UINT32.unpack(payload)[0] & MAX_WINDOW
         if not increment:
             raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a window opened by nothing")
-        self._budget.pay(self.last_received)
+        self._pay()
         if not stream_id:
             self.sender.open_window(increment)
             return
@@ -311,7 +300,7 @@ class Connection:
             raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "a window larger than any may be")
 
     def _ignore(self, _flags: int, _stream_id: int, _payload: bytes) -> None:
-        self._budget.pay(self.last_received)
+        self._pay()
 
     def _push_promise(self, _flags: int, _stream_id: int, _payload: bytes) -> None:
         raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "a client cannot promise")
@@ -359,6 +348,7 @@ class Connection:
     def take(self, sent: list[Stream]) -> bytes:
         """Return what can be written now; calls that have come to send something are added to `sent`."""
         data = self.sender.take(sent)
+        self._budget.sent(len(data))
         for stream in sent:
             if stream.is_open and stream.trailers is not None and not stream.outbox:
                 self._close(stream)

@@ -19,6 +19,9 @@ log = get_logger("rpc")
 CLOSE_SECONDS: Final = 2.0
 """How long a client may take to read what was written to it before its connection closed."""
 
+MAX_TOLD_PATH: Final = 128
+"""Of the name of a method that there is not: a client can say a long one again and again in a few bytes."""
+
 INTERNAL: Final = Refusal("INTERNAL", "the server failed in a way that it did not expect")
 
 
@@ -28,6 +31,7 @@ class Host(Protocol):
     methods: Methods
     limits: Limits
     stopped: Refusal
+    busy: Refusal
 
     def admit(self, driver: Driver) -> bool:
         """Enter a connection; False when there are too many."""
@@ -164,7 +168,7 @@ class Driver(asyncio.Protocol):
 
     def __init__(self, host: Host, time: Callable[[], float]) -> None:
         self.host = host
-        self.connection = Connection(self, host.limits, time())
+        self.connection = Connection(self, host.limits, time(), host.busy)
         self._opened_at = time()
         self._closing_since: float | None = None
         self._asked_at: float | None = None
@@ -190,6 +194,9 @@ class Driver(asyncio.Protocol):
         """Bytes have come."""
         if self._closing_since is None:
             self.connection.receive(data, self._time())
+            if self.connection.failed and self.connection.sender.paused:
+                # It takes nothing, so it would not hear why either.
+                self.abort()
             self.flush_soon()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -275,7 +282,7 @@ class Driver(asyncio.Protocol):
             return
         streaming = self.host.methods.streaming.get(path)
         if streaming is None:
-            self.connection.refuse(stream, Refusal("UNIMPLEMENTED", f"unknown method {path}"))
+            self.connection.refuse(stream, Refusal("UNIMPLEMENTED", f"unknown method {path[:MAX_TOLD_PATH]}"))
             return
         stream.call = call = OpenCall(self, stream, streaming)
         stream.is_running = True
@@ -299,7 +306,7 @@ class Driver(asyncio.Protocol):
                 self._refuse_start(stream)
 
     def _refuse_start(self, stream: Stream) -> None:
-        self.connection.refuse(stream, Refusal("RESOURCE_EXHAUSTED", "grpc: too many calls in progress"))
+        self.connection.refuse(stream, self.host.busy)
         self.connection.done(stream)
 
     def reset(self, stream: Stream) -> None:

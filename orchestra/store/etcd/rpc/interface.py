@@ -46,8 +46,9 @@ class Limits:
     """Calls in progress on all connections; one more is answered with RESOURCE_EXHAUSTED."""
 
     max_held_bytes: int = 64 * 1024 * 1024
-    """Bytes of one connection's requests that are not answered and answers that the client has not taken; above it
-    further requests are answered with RESOURCE_EXHAUSTED."""
+    """Bytes of one connection's requests that are not answered, and of answers that its client has not taken but for
+    the largest; above it further requests are answered with RESOURCE_EXHAUSTED. A client that asks on and takes
+    nothing is cut off."""
 
     send_buffer_bytes: int = 256 * 1024
     """Bytes that a stream of messages may leave with a client that does not take them, before it waits."""
@@ -67,6 +68,10 @@ class Refusal(Exception):
         super().__init__(text)
         self.code = code
         self.text = text
+
+
+BUSY: Final = Refusal("RESOURCE_EXHAUSTED", "grpc: too many calls in progress")
+"""How a call is refused, before anything is done for it, because the server has enough to do."""
 
 
 @attrs.frozen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from orchestra.store.etcd.rpc.frames import (
@@ -13,6 +14,7 @@ from orchestra.store.etcd.rpc.frames import (
     ErrorCode,
     Flag,
     Kind,
+    Setting,
     frame_head,
     rst_stream,
 )
@@ -37,6 +39,8 @@ class Sender:
         """Whether the socket takes no more for now."""
         self.waiting_bytes = 0
         """Bytes of answers that have not gone out."""
+        self.ready_bytes = 0
+        """Bytes of frames that can go as soon as the socket takes them."""
         self._prefix = b""
         """What the next header block has to begin with."""
         self._ready: list[bytes] = []
@@ -46,7 +50,11 @@ class Sender:
 
     def control(self, frame: bytes) -> None:
         """Send a frame to which no window applies."""
-        self._ready.append(frame)
+        self._put(frame)
+
+    def _put(self, data: bytes) -> None:
+        self._ready.append(data)
+        self.ready_bytes += len(data)
 
     def answer(self, stream: Stream, message: bytes) -> bool:
         """Send the whole answer of a call with one; return whether it has gone out, and the call with it."""
@@ -55,7 +63,7 @@ class Sender:
         if size <= room and not self.paused and not self._prefix:
             self.window -= size
             stream_id = UINT32.pack(stream.id)
-            self._ready.append(
+            self._put(
                 b"".join(
                     (
                         _HEAD_OF_HEAD,
@@ -104,7 +112,7 @@ class Sender:
             self._pump(sent)
         if not self._ready:
             return b""
-        ready, self._ready = self._ready, []
+        ready, self._ready, self.ready_bytes = self._ready, [], 0
         return ready[0] if len(ready) == 1 else b"".join(ready)
 
     def _pump(self, sent: list[Stream]) -> None:
@@ -133,8 +141,8 @@ class Sender:
             self._send_head(stream)
         chunk = stream.outbox[0]
         size = min(len(chunk), self.window, stream.send_window, self.max_frame_bytes)
-        self._ready.append(frame_head(size, Kind.DATA, 0, stream.id))
-        self._ready.append(bytes(chunk[:size]))
+        self._put(frame_head(size, Kind.DATA, 0, stream.id))
+        self._put(bytes(chunk[:size]))
         if size == len(chunk):
             stream.outbox.popleft()
         else:
@@ -147,7 +155,7 @@ class Sender:
 
     def _send_head(self, stream: Stream) -> None:
         block = self._prefixed(ANSWER_HEAD)
-        self._ready.append(frame_head(len(block), Kind.HEADERS, Flag.END_HEADERS, stream.id) + block)
+        self._put(frame_head(len(block), Kind.HEADERS, Flag.END_HEADERS, stream.id) + block)
         stream.head_sent = True
 
     def _prefixed(self, block: bytes) -> bytes:
@@ -163,10 +171,10 @@ class Sender:
         assert stream.trailers is not None
         block = self._prefixed(stream.trailers if stream.head_sent else ANSWER_HEAD + stream.trailers)
         flags = Flag.END_HEADERS | Flag.END_STREAM
-        self._ready.append(frame_head(len(block), Kind.HEADERS, flags, stream.id) + block)
+        self._put(frame_head(len(block), Kind.HEADERS, flags, stream.id) + block)
         if not stream.half_closed:
             # Section 8.1: the answer is complete, what else the client would send is not needed.
-            self._ready.append(rst_stream(stream.id, ErrorCode.NO_ERROR))
+            self._put(rst_stream(stream.id, ErrorCode.NO_ERROR))
 
     def open_window(self, increment: int) -> None:
         """Take a WINDOW_UPDATE of the connection."""
@@ -174,7 +182,31 @@ class Sender:
         if self.window > MAX_WINDOW:
             raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "a window larger than any may be")
 
-    def change_initial_window(self, size: int, streams: list[Stream]) -> None:
+    def owes(self, size_bytes: int) -> bool:
+        """Whether more than that waits to be taken by the client; one answer of any size is borne besides."""
+        if self.waiting_bytes <= size_bytes:
+            return False
+        return self.waiting_bytes - max(stream.outbox_bytes for stream in self._waiting) > size_bytes
+
+    def apply(self, settings: Iterable[tuple[int, int]], streams: Collection[Stream]) -> None:
+        """Take the client's settings."""
+        window = self.initial_window
+        for name, value in settings:
+            if name == Setting.INITIAL_WINDOW_SIZE:
+                if value > MAX_WINDOW:
+                    raise ConnectionFailed(ErrorCode.FLOW_CONTROL_ERROR, "a window larger than any may be")
+                window = value
+            elif name == Setting.MAX_FRAME_SIZE:
+                if not MAX_FRAME_BYTES <= value < 1 << 24:
+                    raise ConnectionFailed(ErrorCode.PROTOCOL_ERROR, "frames of a size that cannot be")
+                self.max_frame_bytes = value
+            elif name == Setting.HEADER_TABLE_SIZE:
+                self.give_up_table()
+        # Once, however often the frame names it: that could be thousands of times.
+        if window != self.initial_window:
+            self._change_initial_window(window, streams)
+
+    def _change_initial_window(self, size: int, streams: Collection[Stream]) -> None:
         """Take a new initial window, which also moves those of open calls (section 6.9.2)."""
         change = size - self.initial_window
         self.initial_window = size

@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 
 from orchestra._log import get_logger
 from orchestra.store.etcd.rpc.driver import CLOSE_SECONDS, Driver, OpenCall, UnaryJob
-from orchestra.store.etcd.rpc.interface import Limits, Methods, Refusal
+from orchestra.store.etcd.rpc.interface import BUSY, Limits, Methods, Refusal
 
 log = get_logger("rpc")
 
@@ -26,13 +26,23 @@ LOOK_SECONDS: Final = 5.0
 class RPCServer:
     """Serves methods on one or more sockets, within a task group that outlives it.
 
-    `stopped` is how calls end that are in progress when the server stops.
+    `stopped` is how calls end that are in progress when the server stops, `busy` how those are refused that are too
+    many.
     """
 
-    def __init__(self, methods: Methods, *, tasks: TaskGroup, stopped: Refusal, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        methods: Methods,
+        *,
+        tasks: TaskGroup,
+        stopped: Refusal,
+        busy: Refusal = BUSY,
+        limits: Limits | None = None,
+    ) -> None:
         self.methods = methods
         self.limits = limits or Limits()
         self.stopped = stopped
+        self.busy = busy
         self._tasks = tasks
         self._listeners: list[asyncio.Server] = []
         self._drivers: dict[Driver, None] = {}

@@ -1,9 +1,9 @@
-"""One call on a connection: what has come of it, and what of its answer is still to go. Pure."""
+"""One call on a connection: what has come of it, what of its answer is still to go, and who is told. Pure."""
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from orchestra.store.etcd.rpc.frames import UINT32
 from orchestra.store.etcd.rpc.interface import Refusal, Request
@@ -71,17 +71,17 @@ class Stream:
             self.inbox = bytearray(self.inbox)
         self.inbox += payload
 
-    def check_size(self, max_message_bytes: int) -> None:
-        """Raise `Refusal` if the message that is coming is not one to wait for."""
+    def wrong_size(self, max_message_bytes: int) -> Refusal | None:
+        """Return how to refuse the message that is coming, if it is not one to wait for."""
         if len(self.inbox) < MESSAGE_HEAD_BYTES:
-            return
+            return None
         if self.inbox[0]:
-            raise Refusal("UNIMPLEMENTED", "grpc: compressed messages are not supported by this server")
+            return Refusal("UNIMPLEMENTED", "grpc: compressed messages are not supported by this server")
         size = int.from_bytes(self.inbox[1:MESSAGE_HEAD_BYTES])
         if size > max_message_bytes:
-            raise Refusal(
-                "RESOURCE_EXHAUSTED", f"grpc: received message larger than max ({size} vs. {max_message_bytes})"
-            )
+            text = f"grpc: received message larger than max ({size} vs. {max_message_bytes})"
+            return Refusal("RESOURCE_EXHAUSTED", text)
+        return None
 
     def take_message(self) -> bytes | None:
         """Take the next message out, None if it is not complete."""
@@ -106,3 +106,19 @@ class Stream:
         if message is None or self.inbox:
             raise Refusal("INTERNAL", "grpc: a request of one message was expected")
         return message
+
+
+class Calls(Protocol):
+    """Who answers what comes on a connection. Called from within `receive`."""
+
+    def opened(self, stream: Stream) -> None:
+        """A call begins."""
+        ...
+
+    def received(self, stream: Stream) -> None:
+        """More of the call has come, or its end."""
+        ...
+
+    def reset(self, stream: Stream) -> None:
+        """The client has given the call up, or is gone; nothing can be sent any more."""
+        ...
