@@ -120,7 +120,7 @@ def _metric(spec: MetricSpec, status: MetricStatus | None) -> str:
 
 JOB = Printer(columns("Name|Status|Completions|Duration|Age|*Containers|*Images|*Selector"), job_cells)
 CRON_JOB = Printer(
-    columns("Name|Schedule|Timezone|Suspend|Active|Last Schedule|Age|*Containers|*Images|*Selector"),
+    columns("Name|Schedule|Timezone|?Suspend|#Active|Last Schedule|Age|*Containers|*Images|*Selector"),
     cron_job_cells,
 )
 AUTOSCALER = Printer(columns("Name|Reference|Targets|MinPods|MaxPods|Replicas|Age"), autoscaler_cells)

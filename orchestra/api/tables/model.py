@@ -49,12 +49,14 @@ class Printer:
 
 
 def columns(text: str) -> tuple[Column, ...]:
-    """Return columns from their names, separated by `|`; `*` before a name makes it a wide one.
+    """Return columns from their names, separated by `|`.
 
-    The one called Name has the format `name`.
+    `*` before a name makes it a wide one, `#` one of integers, `?` one of booleans. The one called Name has the format
+    `name`.
     """
     result: list[Column] = []
     for word in text.split("|"):
-        name = word.removeprefix("*")
-        result.append(Column(name, int(word != name), format="name" if name == "Name" else ""))
+        name = word.lstrip("*#?")
+        kind = "integer" if "#" in word else "boolean" if "?" in word else "string"
+        result.append(Column(name, int("*" in word), kind, "name" if name == "Name" else ""))
     return tuple(result)

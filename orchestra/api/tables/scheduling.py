@@ -13,7 +13,7 @@ from orchestra.api.tables.model import NONE, Cell, Printer, columns
 def priority_class_cells(obj: PriorityClass, now: datetime) -> tuple[Cell, ...]:
     """Return a PriorityClass's row."""
     age = human_age(obj.metadata.creation_timestamp, now)
-    return obj.metadata.name, obj.value, str(obj.global_default).lower(), age, obj.preemption_policy or ""
+    return obj.metadata.name, obj.value, obj.global_default, age, obj.preemption_policy or ""
 
 
 def disruption_budget_cells(obj: PodDisruptionBudget, now: datetime) -> tuple[Cell, ...]:
@@ -41,8 +41,8 @@ def pod_group_cells(obj: PodGroup, now: datetime) -> tuple[Cell, ...]:
     )
 
 
-PRIORITY_CLASS = Printer(columns("Name|Value|Global-Default|Age|PreemptionPolicy"), priority_class_cells)
+PRIORITY_CLASS = Printer(columns("Name|#Value|?Global-Default|Age|PreemptionPolicy"), priority_class_cells)
 POD_DISRUPTION_BUDGET = Printer(
-    columns("Name|Min Available|Max Unavailable|Allowed Disruptions|Age"), disruption_budget_cells
+    columns("Name|Min Available|Max Unavailable|#Allowed Disruptions|Age"), disruption_budget_cells
 )
 POD_GROUP = Printer(columns("Name|Policy|Min Count|Scheduled|Age"), pod_group_cells)

@@ -68,10 +68,10 @@ def controller_revision_cells(obj: ControllerRevision, now: datetime) -> tuple[C
 
 STATEFUL_SET = Printer(columns("Name|Ready|Age|*Containers|*Images"), stateful_set_cells)
 DAEMON_SET = Printer(
-    columns("Name|Desired|Current|Ready|Up-to-date|Available|Node Selector|Age|*Containers|*Images|*Selector"),
+    columns("Name|#Desired|#Current|#Ready|#Up-to-date|#Available|Node Selector|Age|*Containers|*Images|*Selector"),
     daemon_set_cells,
 )
 REPLICATION_CONTROLLER = Printer(
-    columns("Name|Desired|Current|Ready|Age|*Containers|*Images|*Selector"), replication_controller_cells
+    columns("Name|#Desired|#Current|#Ready|Age|*Containers|*Images|*Selector"), replication_controller_cells
 )
 CONTROLLER_REVISION = Printer(columns("Name|Controller|Revision|Age"), controller_revision_cells)

@@ -66,4 +66,4 @@ DEPLOYMENT = Printer(
     columns("Name|Ready|Up-to-date|Available|Age|*Containers|*Images|*Selector"),
     deployment_cells,
 )
-REPLICA_SET = Printer(columns("Name|Desired|Current|Ready|Age|*Containers|*Images|*Selector"), replica_set_cells)
+REPLICA_SET = Printer(columns("Name|#Desired|#Current|#Ready|Age|*Containers|*Images|*Selector"), replica_set_cells)

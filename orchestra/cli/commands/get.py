@@ -221,7 +221,7 @@ class TableWriter:
 
     def row(self, obj: Object, terminal: Terminal) -> list[str]:
         """Return the cells of an object."""
-        cells: Sequence[Cell] = self._printer.cells(obj, terminal.now())
+        cells = [_text(cell) for cell in self._printer.cells(obj, terminal.now())]
         columns = self._printer.columns
         shown = [f"{self._prefix if columns[index].format == 'name' else ''}{cells[index]}" for index in self._shown]
         meta = obj.metadata
@@ -229,3 +229,8 @@ class TableWriter:
         every = ",".join(f"{key}={meta.labels[key]}" for key in sorted(meta.labels)) or "<none>"
         last = [every] if self._options.show_labels else []
         return ([meta.namespace] if self._spaces else []) + shown + labels + last
+
+
+def _text(cell: Cell) -> str:
+    """Return a cell as Go prints it, which writes truth in small letters."""
+    return str(cell).lower() if isinstance(cell, bool) else str(cell)

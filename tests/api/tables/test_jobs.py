@@ -10,7 +10,11 @@ import pytest
 from orchestra.api.autoscaling_v2 import HorizontalPodAutoscaler
 from orchestra.api.batch import CronJob, Job
 from orchestra.api.codec import from_document
-from orchestra.api.tables.jobs import autoscaler_cells, cron_job_cells, job_cells
+from orchestra.api.tables.jobs import CRON_JOB, autoscaler_cells, cron_job_cells, job_cells
+from orchestra.api.tables.model import Printer
+from orchestra.api.tables.scheduling import POD_DISRUPTION_BUDGET, PRIORITY_CLASS
+from orchestra.api.tables.sets import DAEMON_SET
+from orchestra.api.tables.workloads import REPLICA_SET
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 TEMPLATE = {"spec": {"containers": [{"name": "c", "image": "img:1"}]}}
@@ -67,6 +71,20 @@ def test_a_cron_job_shows_when_it_was_last_due() -> None:
     spec = {**spec, "suspend": True, "timeZone": "UTC"}
     used = from_document({"metadata": meta, "spec": spec, "status": status}, CronJob)
     assert cron_job_cells(used, NOW) == ("c", "@daily", "UTC", "True", 1, "5m", *tail)
+
+
+@pytest.mark.parametrize(
+    ("printer", "types"),
+    [
+        (CRON_JOB, {"Suspend": "boolean", "Active": "integer"}),
+        (DAEMON_SET, dict.fromkeys(("Desired", "Current", "Ready", "Up-to-date", "Available"), "integer")),
+        (REPLICA_SET, dict.fromkeys(("Desired", "Current", "Ready"), "integer")),
+        (PRIORITY_CLASS, {"Value": "integer", "Global-Default": "boolean"}),
+        (POD_DISRUPTION_BUDGET, {"Allowed Disruptions": "integer"}),
+    ],
+)
+def test_columns_say_what_is_in_them(printer: Printer, types: dict[str, str]) -> None:
+    assert {column.name: column.type for column in printer.columns if column.type != "string"} == types
 
 
 CPU = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
