@@ -59,6 +59,7 @@ LEASE = _info("coordination.k8s.io/v1 Lease", "leases", "coordination")
 PRIORITY_CLASS = _info("scheduling.k8s.io/v1 PriorityClass", "priorityclasses", "scheduling", "pc", scope="cluster")
 POD_GROUP = _info("scheduling.k8s.io/v1alpha2 PodGroup", "podgroups", "scheduling", sub="status")
 POD_DISRUPTION_BUDGET = _info("policy/v1 PodDisruptionBudget", "poddisruptionbudgets", "policy", "pdb", sub="status")
+EVICTION = _info("policy/v1 Eviction", "evictions", "policy")
 ENDPOINTS = _info("v1 Endpoints", "endpoints", "core.endpoints", "ep")
 SERVICE_ACCOUNT = _info("v1 ServiceAccount", "serviceaccounts", "core.serviceaccount", "sa")
 REPLICATION_CONTROLLER = _info(
@@ -126,4 +127,5 @@ BUILTIN: tuple[ResourceInfo, ...] = (
     PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
     STORAGE_CLASS,
+    EVICTION,
 )

@@ -36,6 +36,35 @@ class PodDisruptionBudgetStatus(Struct):
     conditions: tuple[Condition, ...] = list_map("type")
 
 
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
+class EvictionPreconditions(Struct):
+    """What must be true of a Pod for it to be evicted."""
+
+    uid: str | None = declared(go="types.UID")
+    resource_version: str | None = None
+
+
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
+class EvictionOptions(Struct):
+    """How a Pod that may go is deleted (metav1.DeleteOptions)."""
+
+    kind: str = omit_empty()
+    api_version: str = omit_empty()
+    grace_period_seconds: int | None = None
+    preconditions: EvictionPreconditions | None = None
+    orphan_dependents: bool | None = None
+    propagation_policy: str | None = declared(go="v1.DeletionPropagation")
+    dry_run: tuple[str, ...] = ()
+
+
+@resource(builtin.EVICTION)
+@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
+class Eviction(Object):
+    """Asks for the Pod of its name to go, if the disruption budget over it allows that. It is written, never stored."""
+
+    delete_options: EvictionOptions | None = None
+
+
 @resource(builtin.POD_DISRUPTION_BUDGET)
 @frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
 class PodDisruptionBudget(Object):

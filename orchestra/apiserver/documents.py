@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from orchestra.api.builtin import SCALE
+from orchestra.api.builtin import EVICTION, POD, SCALE
 from orchestra.api.diagnosis import PodDiagnosis
 from orchestra.api.object import Object, ResourceInfo
 from orchestra.apiserver import metadata, refusals, subresources
@@ -21,6 +21,7 @@ from orchestra.apiserver.bounds import refuse_unencodable
 from orchestra.apiserver.core import Core
 from orchestra.apiserver.deletion import warn
 from orchestra.apiserver.diagnoses import Diagnoses
+from orchestra.apiserver.eviction import Evictor
 from orchestra.apiserver.interface import Document, User
 from orchestra.apiserver.keys import fence_key
 from orchestra.apiserver.option_rules import check_write_options
@@ -54,6 +55,7 @@ class Documents:
     reader: Reader
     sessions: Sessions
     diagnoses: Diagnoses
+    evictor: Evictor
 
     async def get(self, info: ResourceInfo, name: str, namespace: str, user: User, subresource: str = "") -> Record:
         """Return the newest state of an object, or what a subresource shows of it."""
@@ -87,6 +89,8 @@ class Documents:
             document = {**document, "metadata": {**meta, "name": name}}
         if info.group_kind == "Binding":
             return await self._create_binding(document, namespace, call)
+        if info.group_kind == "Eviction.policy":
+            return await self.evict("", document, namespace, call)
         await self.core.enter(call.user, "create", info, namespace, name)
         return await self.registry.create(Target(info, namespace, name), document, call)
 
@@ -256,6 +260,14 @@ class Documents:
         if target.get("kind") not in (None, "", "Node"):
             raise BadRequest(f'target.kind: Unsupported value: "{target["kind"]}": supported values: "Node", "<empty>"')
         return await self.bind(pod or name, target.get("name") or "", namespace, meta.get("uid") or "", call, binding)
+
+    async def evict(self, pod: str, eviction: Document, namespace: str, call: Call) -> Record:
+        """Delete a Pod as far as its disruption budget allows; an empty `pod` takes its name from the Eviction."""
+        name = pod or metadata.meta_of(eviction).get("name") or ""
+        check_write_options("CreateOptions", call.options)
+        await self.core.enter(call.user, "create", POD, namespace, name, "eviction")
+        await self.evictor.evict(pod, eviction, namespace, call)
+        return Record(self.core.scheme.type_of(EVICTION), namespace, name, 0, b"", eviction)
 
     @asynccontextmanager
     async def logs(

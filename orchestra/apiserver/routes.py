@@ -27,6 +27,9 @@ OF_SUBRESOURCE: Final = {
 _OF_COLLECTION: Final = frozenset({"GET", "POST", "DELETE"})
 _OF_OBJECT: Final = frozenset({"GET", "PUT", "PATCH", "DELETE"})
 _ONLY_CREATED: Final = frozenset({"Binding"})
+_WITHOUT_PATH: Final = frozenset({"Eviction.policy", "Scale.autoscaling"})
+"""Kinds that are only the bodies of subresources."""
+
 _OF_NAMESPACES: Final = ("status", "finalize")
 
 
@@ -86,5 +89,5 @@ def _methods(route: Route) -> frozenset[str]:
 def _kind(scheme: Scheme, api_version: str, plural: str) -> ResourceInfo | None:
     for info in scheme:
         if info.plural == plural and info.api_version == api_version:
-            return info
+            return None if info.group_kind in _WITHOUT_PATH else info
     return None

@@ -18,6 +18,7 @@ from orchestra.apiserver.core import Core
 from orchestra.apiserver.defaults.admission import SYSTEM_PRIORITIES
 from orchestra.apiserver.diagnoses import Diagnoses
 from orchestra.apiserver.documents import Documents
+from orchestra.apiserver.eviction import Evictor
 from orchestra.apiserver.interface import IN_PROCESS, Admission, AllowAll, Authorizer, User
 from orchestra.apiserver.reading import Reader
 from orchestra.apiserver.registry import Registry
@@ -78,7 +79,8 @@ class APIServer(InProcessClient):
         writes = Writes(core, companions)
         self._registry = Registry(core, writes, admission=admission)
         remover = Remover(core, self._registry, writes, admission=admission)
-        documents = Documents(core, self._registry, remover, Reader(core), Sessions(), Diagnoses())
+        evictor = Evictor(core, self._registry, remover)
+        documents = Documents(core, self._registry, remover, Reader(core), Sessions(), Diagnoses(), evictor)
         super().__init__(documents, IN_PROCESS)
         self._compaction_interval_seconds = compaction_interval_seconds
         self._tasks: TaskGroup | None = None

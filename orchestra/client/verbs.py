@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import anyio
 
 from orchestra.api.object import Object, ResourceInfo
 from orchestra.client.interface import (
     Client,
-    Deleted,
-    DeleteOptions,
     EventType,
     Patch,
     PatchType,
     WriteOptions,
 )
 from orchestra.errors import Expired, NotFound, WaitTimeout
-
-if TYPE_CHECKING:
-    from orchestra.api.core.pod import Pod
 
 O = TypeVar("O", bound=Object)  # noqa: E741 - the type of an object
 Document = dict[str, Any]
@@ -77,13 +72,23 @@ class ClientVerbs:
         return await self.patch(kind, name, patch, namespace=namespace, subresource="scale")
 
     async def evict(
-        self: Client, pod: str, *, namespace: str = "default", grace_period_seconds: int | None = None
-    ) -> Deleted[Pod]:
-        """Ask a Pod to go."""
-        from orchestra.api.core.pod import Pod
+        self: Client,
+        pod: str,
+        *,
+        namespace: str = "default",
+        grace_period_seconds: int | None = None,
+        options: WriteOptions = WriteOptions(),
+    ) -> None:
+        """Ask a Pod to go: it does as soon as its disruption budget allows.
 
-        options = DeleteOptions(grace_period_seconds=grace_period_seconds)
-        return await self.delete(Pod, pod, namespace=namespace, options=options)
+        Raises TooManyRequests while the budget does not, and Forbidden when several budgets are over the Pod.
+        """
+        from orchestra.api.object import ObjectMeta
+        from orchestra.api.policy import Eviction, EvictionOptions
+
+        how = EvictionOptions(grace_period_seconds=grace_period_seconds)
+        wanted = Eviction(metadata=ObjectMeta(name=pod, namespace=namespace), delete_options=how)
+        await self.create(wanted, options=options)
 
     async def wait_for(
         self: Client,
