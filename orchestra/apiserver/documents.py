@@ -24,13 +24,13 @@ from orchestra.apiserver.diagnoses import Diagnoses
 from orchestra.apiserver.eviction import Evictor
 from orchestra.apiserver.interface import Document, User
 from orchestra.apiserver.keys import fence_key
-from orchestra.apiserver.option_rules import check_write_options
+from orchestra.apiserver.option_rules import check_log_options, check_write_options
 from orchestra.apiserver.ownership import applied, writer_of
 from orchestra.apiserver.patch_faults import misfit
 from orchestra.apiserver.patching import patched
 from orchestra.apiserver.reading import Page, Query, Reader
 from orchestra.apiserver.record import Record
-from orchestra.apiserver.registry import WRITE_ATTEMPTS, Registry, judge_applied
+from orchestra.apiserver.registry import WRITE_ATTEMPTS, Registry
 from orchestra.apiserver.removal import Removed, Remover
 from orchestra.apiserver.routes import OF_SUBRESOURCE
 from orchestra.apiserver.sessions import Sessions
@@ -183,7 +183,7 @@ class Documents:
         info = self.core.scheme.info(document["apiVersion"], document["kind"])
         namespace = _place(info, document, namespace)
         name = metadata.meta_of(document).get("name") or ""
-        judge_applied(call)
+        call.judge_applied()
         _check_subresource(info, subresource, "PATCH")
         await self.core.enter(call.user, "patch", info, namespace, name, subresource)
         cls = self.core.scheme.type_of(info)
@@ -277,6 +277,7 @@ class Documents:
         info = self.core.scheme.info("v1", "Pod")
         await self.core.enter(user, "get", info, namespace, pod, "log")
         record = await self.registry.read(Target(info, namespace, pod))
+        check_log_options(pod, options)
         chunks = self.sessions.logs(record.document, options)
         try:
             yield chunks

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from orchestra.client.interface import DeleteOptions, WriteOptions
+from orchestra.client.interface import DeleteOptions, LogOptions, WriteOptions
 from orchestra.errors import Cause, Invalid
 
 FIELD_VALIDATION: Final = ("", "Ignore", "Strict", "Warn")
@@ -96,6 +96,28 @@ def list_faults(match: str, initial: bool | None, *, continue_: str, resource_ve
     if initial is not None:
         causes.append(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
     return causes
+
+
+def check_log_options(pod: str, options: LogOptions) -> None:
+    """Check which part of a log is asked for; raises Invalid."""
+    causes = []
+    if options.tail_lines is not None and options.tail_lines < 0:
+        causes.append(_low("tailLines", options.tail_lines, "must be greater than or equal to 0"))
+    if options.limit_bytes is not None and options.limit_bytes < 1:
+        causes.append(_low("limitBytes", options.limit_bytes, "must be greater than 0"))
+    if options.since_seconds is not None and options.since_time is not None:
+        causes.append(forbidden("[]", "at most one of `sinceTime` or `sinceSeconds` may be specified"))
+    elif options.since_seconds is not None and options.since_seconds < 1:
+        causes.append(_low("sinceSeconds", options.since_seconds, "must be greater than 0"))
+    if causes:
+        texts = [f"{cause.field}: {cause.message}" for cause in causes]
+        detail = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+        message = f'PodLogOptions "{pod}" is invalid: {detail}'
+        raise Invalid(message, kind="PodLogOptions", name=pod, causes=tuple(causes))
+
+
+def _low(field: str, given: int, why: str) -> Cause:
+    return fault("Invalid", field, f"Invalid value: {given}: {why}")
 
 
 def refuse(kind: str, causes: list[Cause]) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Final, cast
 
 from orchestra.api.object import ResourceInfo
 from orchestra.apiserver import option_rules as rules
 from orchestra.apiserver.forms import Form, IncludeObject
 from orchestra.apiserver.reading import Query
-from orchestra.client.interface import DeleteOptions, Preconditions, WriteOptions
+from orchestra.client.interface import DeleteOptions, LogOptions, Preconditions, WriteOptions
 from orchestra.errors import BadRequest
 
 Texts = Mapping[str, str]
@@ -132,6 +133,31 @@ def list_query(info: ResourceInfo, namespace: str | None, name: str, query: Text
         resource_version=query.get("resourceVersion", ""),
         resource_version_match=query.get("resourceVersionMatch", ""),
         send_initial_events=initial,
+    )
+
+
+def log_options(query: Texts) -> LogOptions:
+    """Return which part of a log is asked for; raises BadRequest."""
+    numbers = {
+        name: integer(query[text]) if query.get(text) else None
+        for name, text in (
+            ("tail_lines", "tailLines"),
+            ("limit_bytes", "limitBytes"),
+            ("since_seconds", "sinceSeconds"),
+        )
+    }
+    since = query.get("sinceTime")
+    try:
+        since_time = datetime.fromisoformat(since) if since else None
+    except ValueError:
+        raise BadRequest(f'parsing time "{since}": cannot parse') from None
+    return LogOptions(
+        container=query.get("container", ""),
+        follow=boolean(query.get("follow", "false")),
+        previous=boolean(query.get("previous", "false")),
+        timestamps=boolean(query.get("timestamps", "false")),
+        since_time=since_time,
+        **numbers,
     )
 
 

@@ -14,7 +14,6 @@ from orchestra.api.codec import decode
 from orchestra.api.object import Object, ResourceInfo
 from orchestra.api.schema import undeclared_fields
 from orchestra.apiserver import metadata, refusals
-from orchestra.apiserver.bodies import warning_texts
 from orchestra.apiserver.bounds import dumps
 from orchestra.apiserver.companions import Plan
 from orchestra.apiserver.core import Core
@@ -28,7 +27,7 @@ from orchestra.apiserver.patch_faults import in_patch_order
 from orchestra.apiserver.record import Record, Remembered, SharedSpecs, decode_sharing
 from orchestra.apiserver.validation.fields import FieldError, to_invalid
 from orchestra.apiserver.writes import Call, NamespaceMovedError, TakenError, Target, Writes
-from orchestra.errors import AlreadyExists, APIError, BadRequest, DecodeError
+from orchestra.errors import AlreadyExists, APIError, DecodeError
 from orchestra.store import Compare
 
 WRITE_ATTEMPTS: Final = 16
@@ -152,11 +151,12 @@ class Registry:
         unknown = self._unknown(info, document, old)
         if not unknown and not call.faults:
             return document
+        self._check_shape(info, document)  # a wrong type is told alone: who reads it stops there
         ordered = in_patch_order(unknown) if patched else unknown
         texts = [*call.faults, *(f'unknown field "{path}"' for path in ordered)]
         if call.options.field_validation == "Strict":
             raise refusals.strict_decoding(info, texts)
-        _tell(call, texts)
+        call.tell(texts)
         if not unknown:
             return document
         # Only the kinds of this package name the module that they come from.
@@ -286,7 +286,7 @@ class Registry:
         self._check_dropped(target.info, metadata.meta_of(given))
         uid = metadata.meta_of(given).get("uid")
         actual = before["metadata"]["uid"]
-        if uid and uid != actual:
+        if uid and uid != actual and not call.applies:
             raise refusals.uid_conflict(target.info, old.namespace, old.name, wanted=uid, actual=actual)
 
         def prepare() -> Document:
@@ -377,20 +377,6 @@ class Registry:
         if call.options.on_warning is not None:
             for warning in self._shaped(strategy.info, document, lambda: strategy.warnings(document, old)):
                 call.options.on_warning(warning)
-
-
-def judge_applied(call: Call) -> None:
-    """Refuse, or warn of, what the decoder found doubtful about a document that is applied."""
-    if call.faults and call.options.field_validation == "Strict":
-        raise BadRequest(f"error strict decoding YAML: {call.faults[0]}")
-    _tell(call, call.faults)
-
-
-def _tell(call: Call, texts: Sequence[str]) -> None:
-    options = call.options
-    if options.field_validation == "Warn" and options.on_warning is not None:
-        for text in warning_texts(texts):
-            options.on_warning(text)
 
 
 def _shown(old: Record, revision: int, document: Document, obj: Object) -> Record:

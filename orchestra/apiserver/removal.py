@@ -72,15 +72,25 @@ class Remover:
 
     async def _write(self, target: Target, old: Record, decision: Decision, call: Call) -> Removed | None:
         info = target.info
+        if decision.gone and self._marks(info) and not deleting(old.document):
+            # Watchers are told that it goes before it is gone, also when both happen at once.
+            marked = await self._replace(target, old, decision, call)
+            if marked is None:
+                return None
+            revision = await self._writes.remove(target, marked, call)
+            return None if revision is None else Removed(marked.at(revision), revision, gone=True, before=old)
         if decision.gone:
             revision = await self._writes.remove(target, old, call)
             if revision is None:
                 return None
             last = self._shown(old, _last(old, decision), revision) if self._marks(info) else old.at(revision)
             return Removed(last, revision, gone=True, before=old)
-        obj = self._registry.decoded(info, decision.document, (old.document, old.object))
-        record = await self._writes.replace(target, old, Plan(decision.document), obj, call)
+        record = await self._replace(target, old, decision, call)
         return None if record is None else Removed(record, record.revision, gone=False, before=old)
+
+    async def _replace(self, target: Target, old: Record, decision: Decision, call: Call) -> Record | None:
+        obj = self._registry.decoded(target.info, decision.document, (old.document, old.object))
+        return await self._writes.replace(target, old, Plan(decision.document), obj, call)
 
     def _marks(self, info: ResourceInfo) -> bool:
         """Whether the answer shows the deletion time of an object that went at once, as it does for Pods."""

@@ -33,18 +33,24 @@ class Sessions:
     def logs(self, pod: Document, options: LogOptions) -> AsyncIterator[bytes]:
         """Return the log of a Pod's container as its node sends it.
 
-        Raises BadRequest when the container is not named clearly or the Pod has no node, ServiceUnavailable when the
-        node has no session.
+        Of a Pod without a node there is none yet. Raises BadRequest when the container is not named clearly,
+        ServiceUnavailable when the node has no session.
         """
         container = container_of(pod, options.container)
         node = pod["spec"].get("nodeName")
         meta = pod["metadata"]
         if not node:
-            raise BadRequest(f"pod {meta['name']} does not have a host assigned")
+            return _nothing()
         handler = self._handlers.get(node)
         if handler is None:
             raise ServiceUnavailable(f'no agent of node "{node}" is connected', retry_after_seconds=1)
         return handler.logs(meta["namespace"], meta["name"], attrs.evolve(options, container=container))
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    nothing: tuple[bytes, ...] = ()
+    for chunk in nothing:
+        yield chunk
 
 
 def container_of(pod: Document, wanted: str) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import attrs
 
 from orchestra.api.object import Object, ResourceInfo
 from orchestra.apiserver import metadata, refusals
+from orchestra.apiserver.bodies import warning_texts
 from orchestra.apiserver.bounds import dumps
 from orchestra.apiserver.companions import Companion, Plan
 from orchestra.apiserver.core import Core, store_fence
@@ -13,6 +16,7 @@ from orchestra.apiserver.interface import Document, User
 from orchestra.apiserver.keys import object_key
 from orchestra.apiserver.record import Record
 from orchestra.client.interface import WriteOptions
+from orchestra.errors import BadRequest
 from orchestra.store import Compare, Delete, Op, Put, Range, RangeResult, Txn
 
 
@@ -43,6 +47,19 @@ class Call:
     """Whether the document comes from server-side apply, which has settled who owns what."""
     faults: tuple[str, ...] = ()
     """What the decoder of the request's body found doubtful, such as a key that comes twice."""
+
+    def tell(self, faults: Iterable[str]) -> None:
+        """Warn the writer of faults, if that is wished."""
+        options = self.options
+        if options.field_validation == "Warn" and options.on_warning is not None:
+            for text in warning_texts(faults):
+                options.on_warning(text)
+
+    def judge_applied(self) -> None:
+        """Refuse, or warn of, what the decoder found doubtful about a document that is applied."""
+        if self.faults and self.options.field_validation == "Strict":
+            raise BadRequest(f"error strict decoding YAML: {self.faults[0]}")
+        self.tell(self.faults)
 
 
 class NamespaceMovedError(Exception):

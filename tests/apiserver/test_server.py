@@ -251,6 +251,29 @@ async def test_services_of_two_servers_never_share_an_address(store: MemoryStore
     assert len(set(addresses)) == 20
 
 
+async def test_no_address_or_node_port_has_two_owners_across_restarts_and_servers(store: MemoryStore) -> None:
+    options: Any = {"service_cidr": "10.0.0.0/26", "node_ports": (30000, 30011)}
+    names = iter(range(100))
+    for _ in range(3):
+        async with APIServer(store, **options) as one, APIServer(store, **options) as two:
+
+            async def put(server: APIServer, name: str) -> None:
+                await server.create(service(name, type="NodePort"))
+
+            async with anyio.create_task_group() as tasks:
+                for server in (one, two, one, two):
+                    tasks.start_soon(put, server, f"s{next(names)}")
+            found = (await two.list(Service, resource_version="")).items
+            with pytest.raises(Invalid, match="provided port is already allocated"):
+                taken = attrs.evolve(found[0].spec.ports[0])
+                await one.create(service("other", type="NodePort", ports=(taken,)))
+            with pytest.raises(Invalid, match="provided IP is already allocated"):
+                await one.create(service("other", cluster_ip=found[0].spec.cluster_ip))
+    addresses = [each.spec.cluster_ip for each in found]
+    ports = [each.spec.ports[0].node_port for each in found]
+    assert (len(set(addresses)), len(set(ports)), len(found)) == (12, 12, 12)
+
+
 async def test_a_service_that_turns_external_gives_its_address_back(store: MemoryStore) -> None:
     async with APIServer(store) as server:
         made = await server.create(service())

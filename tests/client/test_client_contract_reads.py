@@ -155,7 +155,9 @@ async def test_a_node_sees_its_own_pods_from_their_binding_on(client: Client) ->
         await client.bind("a", "n2")
         await client.bind("b", "n1")
         await client.delete(Pod, "b", options=DeleteOptions(grace_period_seconds=0))
-        assert shown(await take(watch, 2)) == [("ADDED", "b"), ("DELETED", "b")]
+        events = await take(watch, 3)
+        assert shown(events) == [("ADDED", "b"), ("MODIFIED", "b"), ("DELETED", "b")]
+        assert events[1].object.metadata.deletion_timestamp is not None
 
 
 async def test_a_watch_of_a_namespace_sees_no_other(client: Client) -> None:

@@ -85,10 +85,16 @@ async def test_logs_of_a_pod_with_several_containers_need_a_name(client: Client)
             pass
 
 
-async def test_logs_of_a_pod_without_a_node_are_refused(client: Client) -> None:
+async def test_a_pod_without_a_node_has_no_logs_yet(client: Client) -> None:
     await client.create(pod())
-    with pytest.raises(BadRequest, match="pod p does not have a host assigned"):
-        async with client.logs("p"):
+    async with client.logs("p") as chunks:
+        assert [chunk async for chunk in chunks] == []
+
+
+async def test_a_part_of_a_log_that_cannot_be_is_refused(client: Client) -> None:
+    await client.create(pod())
+    with pytest.raises(Invalid, match="tailLines: Invalid value: -1: must be greater than or equal to 0"):
+        async with client.logs("p", options=LogOptions(tail_lines=-1)):
             pass
 
 

@@ -121,9 +121,6 @@ class Adapter:
         if route.subresource == "binding":
             await self._documents.bind_by(route.name, document, route.namespace or "", call)
             return 201, _success(201)
-        if route.subresource == "eviction":
-            await self._documents.evict(route.name, document, route.namespace or "", call)
-            return 201, _success(201)
         if route.subresource:
             raise NotFound("the server could not find the requested resource")
         record = await self._documents.create(route.info, document, route.namespace or "", call)
@@ -139,6 +136,11 @@ class Adapter:
 
     async def _get(self, route: Route, step: Document, query: Document) -> tuple[int, Any]:
         shape = self._view(step, query)
+        if route.subresource == "log":
+            options = parameters.log_options(query)
+            async with self._documents.logs(route.name, route.namespace or "", options, ADMIN) as chunks:
+                content = b"".join([chunk async for chunk in chunks])
+            return 200 if content else 204, content.decode()
         if route.name:
             record = await self._documents.get(route.info, route.name, route.namespace or "", ADMIN, route.subresource)
             return 200, forms.one(record, shape)
@@ -172,7 +174,7 @@ class Adapter:
             raise BadRequest(
                 f"the name of the object ({route.name} based on URL) was undeterminable: name must be provided"
             )
-        if route.name and route.subresource not in ("binding", "eviction") and named != route.name:
+        if route.name and route.subresource != "binding" and named != route.name:
             raise BadRequest(f"the name of the object ({named}) does not match the name on the URL ({route.name})")
         return body
 

@@ -140,7 +140,7 @@ class _Runner:
             ours = without_managed_fields(ours)
         want = recorded.get(name)
         if name == "body" and "text" in recorded:
-            return [*found, "text: an answer that is no JSON"]
+            return found if recorded["text"] == ours else [*found, "text: an answer that is no JSON"]
         found += differences(without_descriptions(want), without_descriptions(ours), self._variables, "")
         if "rv_changed" in recorded and isinstance(ours, dict):
             found += self._version_changed(recorded["rv_changed"], ours)

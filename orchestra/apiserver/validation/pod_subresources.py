@@ -17,6 +17,8 @@ from orchestra.apiserver.validation.pod import check_pod
 
 Document = dict[str, Any]
 MIRROR = "kubernetes.io/config.mirror"
+_WHOLE = "[]"
+"""How Kubernetes writes the path of a fault that is no field's."""
 _RESIZED = ("cpu", "memory")
 _KINDS = ("containers", "initContainers")
 
@@ -55,9 +57,9 @@ def validate_resize(new: Document, old: Document, options: RuleOptions) -> Error
     errors = _whole(new, old, options)
     meta, spec = old.get("metadata") or {}, old.get("spec") or {}
     if MIRROR in (meta.get("annotations") or {}):
-        return [forbidden("", "static pods cannot be resized")]
+        return [forbidden(_WHOLE, "static pods cannot be resized")]
     if (spec.get("os") or {}).get("name") == "windows":
-        return [forbidden("", "windows pods cannot be resized")]
+        return [forbidden(_WHOLE, "windows pods cannot be resized")]
     quality = (old.get("status") or {}).get("qosClass") or qos_class(spec)
     if quality != qos_class(new.get("spec") or {}):
         shown = (new.get("status") or {}).get("qosClass") or ""
@@ -79,7 +81,7 @@ def validate_ephemeral(new: Document, old: Document, options: RuleOptions) -> Er
     """Return the faults of a change of ephemeral containers: they can be added, and are never changed or removed."""
     errors = _whole(new, old, options)
     if MIRROR in ((old.get("metadata") or {}).get("annotations") or {}):
-        return [forbidden("", "static pods do not support ephemeral containers")]
+        return [forbidden(_WHOLE, "static pods do not support ephemeral containers")]
     at = "spec.ephemeralContainers"
     known = {each.get("name"): each for each in new["spec"].get("ephemeralContainers") or ()}
     for before in (old.get("spec") or {}).get("ephemeralContainers") or ():
