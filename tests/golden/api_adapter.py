@@ -121,6 +121,9 @@ class Adapter:
         if route.subresource == "binding":
             await self._documents.bind_by(route.name, document, route.namespace or "", call)
             return 201, _success(201)
+        if route.subresource == "eviction":
+            await self._documents.evict(route.name, document, route.namespace or "", call)
+            return 201, _success(201)
         if route.subresource:
             raise NotFound("the server could not find the requested resource")
         record = await self._documents.create(route.info, document, route.namespace or "", call)
@@ -174,7 +177,7 @@ class Adapter:
             raise BadRequest(
                 f"the name of the object ({route.name} based on URL) was undeterminable: name must be provided"
             )
-        if route.name and route.subresource != "binding" and named != route.name:
+        if route.name and route.subresource not in ("binding", "eviction") and named != route.name:
             raise BadRequest(f"the name of the object ({named}) does not match the name on the URL ({route.name})")
         return body
 
