@@ -16,6 +16,7 @@ from orchestra.apiserver.record import Record
 from orchestra.apiserver.removal import Removed
 from orchestra.apiserver.routes import Route, check_method, route_of
 from orchestra.apiserver.subresources import view
+from orchestra.apiserver.validation.warnings import deprecation_of
 from orchestra.apiserver.writes import Call
 from orchestra.client.interface import EventType, PatchType
 from orchestra.errors import APIError, BadRequest, NotFound
@@ -83,6 +84,7 @@ class Adapter:
     async def _send(self, step: Document, warnings: list[str]) -> tuple[int, Any]:
         route = route_of(step["path"], self._server.scheme)
         query, method = step.get("query", {}), step["method"]
+        warnings += deprecation_of(route.info)
         check_method(route, method)
         if method == "GET":
             return await self._get(route, step, query)
