@@ -276,3 +276,17 @@ def test_jobs_are_warned_of_names_that_make_bad_hosts_and_of_numbers_that_are_ha
     assert first.startswith("metadata.name: this is used in Pod names and hostnames")
     assert second.startswith("spec: In Indexed Jobs with a number of completions higher than 10^5")
     assert rules("Job", BATCH).warnings(document, document) == []
+
+
+def test_a_null_in_a_list_is_an_item_of_which_nothing_is_said() -> None:
+    at = "spec.template.spec.containers[0]"
+    found = told(
+        job(template={"spec": {"containers": [None], "restartPolicy": "Never"}}, successPolicy={"rules": [None]})
+    )
+    assert found[:2] == [
+        (
+            'spec.successPolicy: Invalid value: {"Rules":[{"SucceededIndexes":null,"SucceededCount":null}]}: requires '
+            "indexed completion mode"
+        ),
+        f"{at}.name: Required value",
+    ]

@@ -113,7 +113,8 @@ def _convert_value(declared: Any) -> Convert | None:
 
 def _item(declared: Any) -> Convert | None:
     if isinstance(declared, type) and issubclass(declared, Struct):
-        return lambda value: canonical(value, declared)
+        # Go reads a null in a list as an item in which nothing is set.
+        return lambda value: {} if value is None else canonical(value, declared)
     return None
 
 
