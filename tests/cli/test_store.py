@@ -115,6 +115,8 @@ async def test_compact_takes_a_revision_or_the_present_one(shell: Shell) -> None
     assert shell.err == "error: required revision 22 is a future revision (current revision 21)\n"
     assert await shell.care(commands.compact, defragment=True) == 0
     assert shell.out == "compacted revision 21\ndefragmented\n"
+    assert await shell.care(commands.compact, defragment=True) == 0
+    assert shell.out == "nothing to compact: revision 21 is compacted\ndefragmented\n"
     assert await shell.care(commands.hash_store, revision=20) == 1
     assert shell.err == "error: required revision has been compacted (compact revision 21)\n"
 

@@ -21,6 +21,7 @@ from orchestra.errors import (
     StoreUnavailable,
 )
 from orchestra.store import EtcdServer, EtcdStore, MemoryStore, Range, Txn, TxnResult, serve_etcd
+from orchestra.store.etcd.failures import QUOTA_REACHED
 from orchestra.store.etcd.rpc import Limits
 from tests.store.etcd_calls import call
 
@@ -42,6 +43,8 @@ class Failing(MemoryStore):
         (LeaseNotFound("x"), "NOT_FOUND: etcdserver: requested lease not found"),
         (LeaseExists("x"), "FAILED_PRECONDITION: etcdserver: lease already exists"),
         (CommitFailed("database or disk is full"), "RESOURCE_EXHAUSTED: etcdserver: mvcc: database space exceeded"),
+        (CommitFailed(QUOTA_REACHED), "RESOURCE_EXHAUSTED: etcdserver: mvcc: database space exceeded"),
+        (CommitFailed("/fulltime/quota.db: I/O error"), "ABORTED: etcdserver: the write was not committed"),
         (CommitFailed("I/O error in /a/secret"), "ABORTED: etcdserver: the write was not committed"),
         (AmbiguousCommit("x"), "UNAVAILABLE: etcdserver: request timed out"),
         (StoreUnavailable("x"), "UNAVAILABLE: etcdserver: no leader"),

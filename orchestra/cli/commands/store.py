@@ -154,9 +154,14 @@ def compact_command(**given: Any) -> int:
 async def compact(options: CareOptions, terminal: Terminal) -> int:
     """Compact a store."""
     async with opened(options.place) as found:
-        revision = options.revision or (await found.store.status()).revision
-        await found.store.compact(revision)
-        terminal.say(f"compacted revision {revision}")
+        now = await found.store.status()
+        revision = options.revision or now.revision
+        if not options.revision and revision <= now.compact_revision:
+            # No error, so that what is to be done besides is done.
+            terminal.say(f"nothing to compact: revision {revision} is compacted")
+        else:
+            await found.store.compact(revision)
+            terminal.say(f"compacted revision {revision}")
         if options.defragment:
             await found.store.defragment()
             terminal.say("defragmented")

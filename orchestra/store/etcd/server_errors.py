@@ -52,7 +52,8 @@ _OF_RULE: Final = {
 }
 """The rules of `orchestra.store.rules` name what is wrong in etcd's words, and say more behind them."""
 
-_FULL: Final = ("full", "quota", "no room")
+_FULL: Final = ("disk is full", "log is full", "has reached its quota")
+"""What stores say when they have no room; whole phrases, for the name of a file is said too."""
 
 
 def refusal(answer: Answer) -> Refusal:
