@@ -138,7 +138,7 @@ class Feed:
             self._assigned(old, new)
         elif is_terminal(new):
             self._queue.remove(new.metadata.uid or new.key)
-            self._table.withdraw(new.metadata.uid or new.key)
+            self._withdraw(new)
         else:
             self._unassigned(old, new)
 
@@ -168,6 +168,13 @@ class Feed:
                 self._event(Resource.ASSIGNED_POD, Action.DELETE, old, None)
         if preemptor:
             self._queue.activate(preemptor, self._monotonic())
+
+    def _withdraw(self, pod: Pod) -> None:
+        """Give up the room that was kept for a Pod, if any, and say so to those that wait for room."""
+        uid = pod.metadata.uid or pod.key
+        if self._table.nominated.node_of(uid):
+            self._table.withdraw(uid)
+            self._event(Resource.ASSIGNED_POD, Action.DELETE, pod, None)
 
     def _assigned(self, old: Pod | None, new: Pod) -> None:
         uid = new.metadata.uid or new.key
@@ -202,6 +209,7 @@ class Feed:
         uid = new.metadata.uid or new.key
         if new.metadata.deletion_timestamp is not None:
             self._queue.remove(uid)
+            self._withdraw(new)  # finalizers can keep it for long, and it will never use the room
         elif uid not in self._table.assumed:  # else it is on its way to a node, and this news is older than that
             info = PodInfo(new)
             if old is None and new.status.nominated_node_name:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import anyio
 
@@ -27,10 +27,26 @@ MAX_PENDING: Final = 1000
 _log = get_logger("scheduler")
 
 
-class Preemptor:
-    """Nominates at once, so that nobody else takes the room, and evicts in a task of its own."""
+class Waits(Protocol):
+    """Pods that wait: for permission, or for their victims."""
 
-    def __init__(self, client: Client, clock: Clock, table: NodeTable, reporter: Reporter) -> None:
+    def reject(self, uid: str) -> bool:
+        """Take the room of a Pod back that waits for permission; says whether it did wait."""
+        ...
+
+    def spare(self, uid: str) -> None:
+        """A Pod is nobody's victim any more: whom it was the last for has nothing to wait for."""
+        ...
+
+
+class Preemptor:
+    """Nominates at once, so that nobody else takes the room, and evicts in a task of its own.
+
+    A victim that waits for permission is not deleted: it gives its room back and is tried again, as in Kubernetes.
+    """
+
+    def __init__(self, client: Client, clock: Clock, table: NodeTable, reporter: Reporter, waits: Waits) -> None:
+        self._waits = waits
         self._client = client
         self._clock = clock
         self._table = table
@@ -55,12 +71,19 @@ class Preemptor:
             while self._pending:
                 pod, found = self._pending.pop(0)
                 for victim in found.victims:
-                    await self._evict(pod, victim.pod, found.node)
+                    if self._table.nominated.node_of(pod.info.uid) == found.node:
+                        await self._evict(pod, victim.pod, found.node)
+                    else:  # the Pod is gone by now, or has found another place
+                        self._waits.spare(victim.uid)
             self._there_is_work = anyio.Event()
             await self._there_is_work.wait()
 
     async def _evict(self, pod: QueuedPod, victim: Pod, node: str) -> None:
         meta = victim.metadata
+        if self._waits.reject(meta.uid):
+            self._waits.spare(meta.uid)
+            self._reporter.preempted(victim, pod, node)
+            return
         target = {
             "type": "DisruptionTarget",
             "status": "True",
@@ -77,8 +100,8 @@ class Preemptor:
                 await self._client.delete(Pod, meta.name, namespace=meta.namespace, options=options)
                 self._reporter.preempted(victim, pod, node)
         except (NotFound, Conflict):
-            self._table.victims.discard(meta.uid)  # it is gone, and another one may have its name
+            self._waits.spare(meta.uid)  # it is gone, and another one may have its name
         except APIError as error:
-            # The Pod stays nominated and unscheduled; its next attempt chooses victims anew.
+            # The Pod stays nominated and unscheduled; its next attempt, after its backoff, chooses victims anew.
             _log.warning("victim not evicted", pod=victim.key, by=pod.info.key, error=str(error))
-            self._table.victims.discard(meta.uid)
+            self._waits.spare(meta.uid)

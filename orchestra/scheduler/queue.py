@@ -374,12 +374,12 @@ class SchedulingQueue:
         self._leave(pod)
         (self._admit if gated else self._wake)(pod, now)
 
-    def activate(self, uid: str, now: float) -> None:
-        """Try a Pod at once that was refused: just what it waited for has happened."""
+    def activate(self, uid: str, now: float, *, rested: bool = False) -> None:
+        """Try a Pod again that was refused, as what it waited for has happened: at once, or when it has `rested`."""
         pod = self._pods.get(uid)
         if pod is not None and pod.pool in (BACKOFF, UNSCHEDULABLE):
             self._leave(pod)
-            self._admit(pod, now)
+            (self._wake if rested else self._admit)(pod, now)
 
     # -- time
 

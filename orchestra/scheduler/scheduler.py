@@ -24,6 +24,7 @@ from orchestra.scheduler.interface import QueueSortPlugin
 from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.permitting import PlacedUnit, WaitingPod
 from orchestra.scheduler.placing import Helpers, Placer
+from orchestra.scheduler.plugins.preemption import DefaultPreemption
 from orchestra.scheduler.preempting import Preemptor
 from orchestra.scheduler.profile import Profile
 from orchestra.scheduler.queue import FLUSH_SECONDS, PATIENCE_SECONDS, POD_BACKOFF, SchedulingQueue
@@ -163,10 +164,11 @@ class _Run:
         self.queue = queue
         self.feed = Feed(table, queue, profiles, clock.monotonic, self.wake_up)
         self._clock = clock
+        self._table = table
         self._tasks = tasks
         self.records = DiagnosisRecorder(client, clock, table, queue)
         self.reporter = Reporter(client, clock, surroundings.recorder, self.records)
-        self.preemptor = Preemptor(client, clock, table, self.reporter)
+        self.preemptor = Preemptor(client, clock, table, self.reporter, self)
         self._binder = Binder(
             client, clock, table, queue, self.reporter, wake=self.wake_up, plugin_seconds=plugin_seconds
         )
@@ -185,6 +187,17 @@ class _Run:
     def deny(self, uid: str, plugin: str, message: str) -> bool:
         """Take a waiting Pod's room back."""
         return self.placer.deny(uid, plugin, message, self._clock.monotonic())
+
+    def reject(self, uid: str) -> bool:
+        """Take the room of a waiting Pod back for a more important one."""
+        return self.deny(uid, DefaultPreemption.name, "preempted")
+
+    def spare(self, uid: str) -> None:
+        """Nobody waits any more for a Pod to go."""
+        preemptor = self._table.victims.discard(uid)
+        if preemptor:
+            self.queue.activate(preemptor, self._clock.monotonic(), rested=True)
+            self.wake_up()
 
     async def place_forever(self) -> None:
         """Take Pods from the queue and place them; sleep until something happens when there are none."""
