@@ -12,15 +12,15 @@ from tests.golden.api_match import Variables, differences
 from tests.golden.api_replay import recording, replay_all, table
 
 FLOORS = {
-    "1-defaulting": 103,
-    "2-validation": 518,
-    "3-updates": 442,
+    "1-defaulting": 105,
+    "2-validation": 519,
+    "3-updates": 443,
     "4-patches": 239,
-    "5-field-validation": 164,
-    "6-list-get-watch": 382,
-    "7-delete": 548,
-    "8-subresources": 130,
-    "9-names-and-transport": 175,
+    "5-field-validation": 165,
+    "6-list-get-watch": 387,
+    "7-delete": 555,
+    "8-subresources": 159,
+    "9-names-and-transport": 176,
     "10-service-allocation": 149,
 }
 """How many steps of each group are equal at the least."""
