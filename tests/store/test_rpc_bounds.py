@@ -69,6 +69,16 @@ def test_a_client_that_asks_on_and_takes_nothing_is_cut_off() -> None:
     assert sent < wire.connection.sender.ready_bytes < 110_000
 
 
+def test_large_answers_that_are_on_their_way_are_no_reason_to_cut_a_client_off() -> None:
+    wire = Wire(SMALL)
+    wire.send(setting(5, 1_000_000), setting(4, 1_000_000), window(0, 1_000_000), request(1))
+    wire.connection.answer(wire.calls.begun[0], bytes(100_000))
+    assert wire.connection.sender.ready_bytes > 100_000
+    wire.connection.receive(request(3), wire.now)
+    assert not wire.connection.failed
+    assert len(wire.calls.begun) == 2
+
+
 def test_settings_that_say_the_same_thing_thousands_of_times_move_the_windows_once() -> None:
     wire = Wire()
     wire.send(*(headers(number) for number in range(1, 101, 2)))
