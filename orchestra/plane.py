@@ -42,7 +42,12 @@ from orchestra.network import (
 )
 from orchestra.scheduler import Scheduler
 from orchestra.store import MemoryStore, Store
-from orchestra.workloads import deployment_controller, replicaset_controller, replicationcontroller_controller
+from orchestra.workloads import (
+    daemonset_controller,
+    deployment_controller,
+    replicaset_controller,
+    replicationcontroller_controller,
+)
 
 if TYPE_CHECKING:
     from orchestra.apiserver.interface import Front
@@ -60,6 +65,7 @@ def default_controllers() -> tuple[Controller[Any] | Part, ...]:
         deployment_controller(),
         replicaset_controller(),
         replicationcontroller_controller(),
+        daemonset_controller(),
         endpoints_controller(),
         *lifecycle_controllers(),
     )

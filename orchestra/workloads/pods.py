@@ -57,10 +57,12 @@ def pod_from_template(template: PodTemplateSpec, owner: Object) -> Pod:
     )
 
 
-async def claim(owner: O, kind: type[O], selector: Selector, ctx: Context) -> tuple[Pod, ...]:
+async def claim(
+    owner: O, kind: type[O], selector: Selector, ctx: Context, *, adopts: Callable[[Pod], bool] = is_active
+) -> tuple[Pod, ...]:
     """Return the Pods that belong to `owner`, after adopting orphans that it selects and releasing others.
 
-    An owner that is being deleted adopts nothing.
+    Only orphans that `adopts` accepts are adopted. An owner that is being deleted adopts nothing.
     """
     kept: list[Pod] = []
     for pod in ctx.lister(Pod).by_index("owner", owner.metadata.uid):
@@ -71,7 +73,7 @@ async def claim(owner: O, kind: type[O], selector: Selector, ctx: Context) -> tu
     if owner.metadata.deletion_timestamp is not None:
         return tuple(kept)
     for pod in ctx.lister(Pod).by_index(ORPHANS, owner.metadata.namespace):
-        if selector.matches(pod.metadata.labels) and is_active(pod):
+        if selector.matches(pod.metadata.labels) and adopts(pod):
             adopted = await _adopt(pod, owner, kind, ctx)
             if adopted is not None:
                 kept.append(adopted)
@@ -137,9 +139,16 @@ async def in_growing_batches(work: Sequence[T], do: Callable[[T], Awaitable[None
 
 async def create_pods(owner: Object, template: PodTemplateSpec, count: int, ctx: Context) -> APIError | None:
     """Create `count` Pods for `owner`, with Events; return the first refusal."""
-    pod = pod_from_template(template, owner)
+    return await _create([pod_from_template(template, owner)] * min(count, MAX_BURST), owner, ctx)
 
-    async def create(_: int) -> None:
+
+async def create_from_templates(owner: Object, templates: Sequence[PodTemplateSpec], ctx: Context) -> APIError | None:
+    """Create a Pod of each template, the first `MAX_BURST` of them, with Events; return the first refusal."""
+    return await _create([pod_from_template(one, owner) for one in templates[:MAX_BURST]], owner, ctx)
+
+
+async def _create(pods: Sequence[Pod], owner: Object, ctx: Context) -> APIError | None:
+    async def create(pod: Pod) -> None:
         try:
             made = await ctx.client.create(pod)
         except APIError as error:
@@ -149,7 +158,7 @@ async def create_pods(owner: Object, template: PodTemplateSpec, count: int, ctx:
             raise
         ctx.events.normal(owner, "SuccessfulCreate", f"Created pod: {made.metadata.name}")
 
-    return await in_growing_batches(range(min(count, MAX_BURST)), create)
+    return await in_growing_batches(pods, create)
 
 
 async def delete_pods(owner: Object, pods: Iterable[Pod], ctx: Context) -> APIError | None:

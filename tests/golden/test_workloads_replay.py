@@ -15,9 +15,10 @@ DIFFERENCES = Path(__file__).parent / "DIFFERENCES.md"
 FLOORS = {
     "Deployment": (74, 524),
     "ReplicaSet": (31, 130),
+    "DaemonSet": (13, 94),
     "EndpointSlice": (15, 81),
     "GarbageCollector": (17, 49),
-    "NodeLifecycle": (8, 41),
+    "NodeLifecycle": (9, 44),
     "Namespace": (5, 13),
     "PodDisruptionBudget": (1, 6),
 }

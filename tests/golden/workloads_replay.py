@@ -50,6 +50,7 @@ FLAGS = {
     "--node-eviction-rate": "evictions_per_second",
     "--secondary-node-eviction-rate": "secondary_evictions_per_second",
 }
+HASH_LABELS = ("pod-template-hash", "controller-revision-hash", "controller.kubernetes.io/hash")
 EITHER_PROGRESS = "NewReplicaSetCreated|ReplicaSetUpdated"
 NOT_HERE = {("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")}
 """Objects that controllers which do not exist here put into every namespace."""
@@ -270,9 +271,10 @@ def is_pace(found: list[Difference]) -> bool:
 
 def _hashes(snapshot: Document) -> list[str]:
     found = {
-        entry["labels"]["pod-template-hash"]
+        entry["labels"][label].rpartition("-")[2]
         for entry in (*snapshot["objects"], *snapshot["pods"])
-        if "pod-template-hash" in entry.get("labels", {})
+        for label in HASH_LABELS
+        if label in entry.get("labels", {})
     }
     return sorted(found)
 

@@ -13,7 +13,7 @@ from orchestra.api.discovery import EndpointSlice
 from orchestra.api.object import Object
 from orchestra.apiserver import APIServer
 from orchestra.errors import NotFound
-from tests.golden.workloads_driver import is_ready
+from tests.golden.workloads_driver import is_ready, pinned_node
 
 Document = dict[str, Any]
 
@@ -56,7 +56,9 @@ class Observer:
         self._identify = bool(scenario.get("identify"))
         self._big_slices = bool(scenario.get("bigSlices"))
         self._area = scenario["area"]
-        self._pod_nodes = self._identify or self._area in {"DaemonSet", "NodeLifecycle"}
+        self._pod_nodes = self._identify or (
+            self._area in {"DaemonSet", "NodeLifecycle"} and not scenario.get("nodesAnonymous")
+        )
         self._names: dict[str, str] = {}
         self._numbers: dict[str, int] = {}
         self._told: dict[str, int] = {}
@@ -146,6 +148,13 @@ class Observer:
                 current = status.pop("observedGeneration", 0) == document["metadata"]["generation"]
                 result |= _of_template(spec) | {"selector": spec["selector"]}
                 result["status"] = {**status, "observedGenerationCurrent": current}
+            case "DaemonSet" | "StatefulSet":
+                shown = {k: spec[k] for k in ("replicas", "updateStrategy") if document["kind"] == "StatefulSet"}
+                result |= shown | {"generation": document["metadata"]["generation"], "status": status}
+            case "ControllerRevision":
+                result["revision"] = document["revision"]
+            case "PersistentVolumeClaim":
+                result |= {"status": status, "volumeName": spec.get("volumeName")}
             case "Service":
                 address = spec.get("clusterIP")
                 result |= {"status": status, "type": spec.get("type")}
@@ -191,7 +200,9 @@ class Observer:
             "hostname": spec.get("hostname"),
             "subdomain": spec.get("subdomain"),
             "generateName": meta.get("generateName"),
-            "node": spec.get("nodeName") if self._pod_nodes else None,
+            "node": spec.get("nodeName") or pinned_node(document) if self._pod_nodes else None,
+            "tolerations": len(spec.get("tolerations", ())) if self._area == "DaemonSet" else None,
+            "volumes": _claims(spec),
         }
         others = _conditions(c for c in status.get("conditions", ()) if c["type"] not in KUBELET_CONDITIONS)
         return result | {k: v for k, v in found.items() if v} | ({"conditions": others} if others else {})
@@ -228,6 +239,11 @@ def _replaced(text: str, words: dict[str, str]) -> str:
     for old, new in words.items():
         text = text.replace(old, new)
     return text
+
+
+def _claims(spec: Document) -> list[str]:
+    volumes = [(one["name"], one.get("persistentVolumeClaim")) for one in spec.get("volumes", ())]
+    return [f"{name}:{claim['claimName']}" for name, claim in volumes if claim]
 
 
 def _of_template(spec: Document) -> Document:

@@ -16,7 +16,12 @@ from orchestra.errors import APIError
 from orchestra.lifecycle import lifecycle_controllers
 from orchestra.store import MemoryStore
 from orchestra.testing import VirtualClock
-from orchestra.workloads import deployment_controller, replicaset_controller, replicationcontroller_controller
+from orchestra.workloads import (
+    daemonset_controller,
+    deployment_controller,
+    replicaset_controller,
+    replicationcontroller_controller,
+)
 
 WEB = """
 apiVersion: apps/v1
@@ -81,7 +86,12 @@ async def bench() -> AsyncIterator[Bench]:
         APIServer(store, clock=clock, admission=(gate,)) as server,
         anyio.create_task_group() as tasks,
     ):
-        own = (deployment_controller(), replicaset_controller(), replicationcontroller_controller())
+        own = (
+            deployment_controller(),
+            replicaset_controller(),
+            replicationcontroller_controller(),
+            daemonset_controller(),
+        )
         controllers = (*own, *lifecycle_controllers())
         manager = Manager(server, clock=clock, controllers=controllers)
         await tasks.start(manager.run)
