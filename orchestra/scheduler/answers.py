@@ -155,7 +155,8 @@ def as_rejections(plugin: Any, answer: Any, count: int) -> Rejections:
     if answer.codes.shape != (count,):
         wrong = f"plugin {plugin.name} returned shape {answer.codes.shape} from Filter, wanted ({count},)"
         raise PluginError(wrong, plugin=plugin.name)
-    return answer
+    # Codes are kept and changed row by row: a plugin's own array, or one that is read-only, is left alone.
+    return answer if _powers_of(plugin).ours else Rejections(answer.codes.astype(np.int64), answer.explain)
 
 
 def merged(old: Rejections, rows: NDArray[np.intp], new: Rejections) -> Rejections:
@@ -184,8 +185,8 @@ def checked(plugin: Any, scores: Any, count: int, *, normalized: bool = False) -
         raise PluginError(
             f"plugin {plugin.name} returned shape {scores.shape} from Score, wanted ({count},)", plugin=plugin.name
         )
-    found: Ints = scores.astype(np.int64, copy=False)
     powers = _powers_of(plugin)
+    found: Ints = scores.astype(np.int64, copy=not powers.ours)  # they are kept: a plugin's own array is left alone
     if not powers.ours and (normalized or not powers.normalizes) and found.size:
         low, high = int(found.min()), int(found.max())
         if low < 0 or high > MAX_SCORE:

@@ -13,7 +13,7 @@ from orchestra.api.core.event import Event
 from orchestra.api.core.pod import Pod
 from orchestra.api.rules.conditions import condition
 from orchestra.apiserver import APIServer
-from orchestra.scheduler import Profile, Scheduler, Status, Verdict
+from orchestra.scheduler import Harness, Profile, Scheduler, Status, Verdict
 from orchestra.scheduler.events import Action, ClusterEvent, EventHint, Resource
 from orchestra.scheduler.interface import ByCode, CycleState, Plugin, Rejection, Rejections, unschedulable
 from orchestra.scheduler.nodetable import NodeTable
@@ -314,3 +314,34 @@ async def test_hints_that_raise_are_taken_for_a_yes(server: APIServer) -> None:
         await create(server, node("b"))
         await anyio.sleep(1)
         assert (await nodes_of(server))["p"]
+
+
+class ReadOnlyCodes(Plugin):
+    """Answers with an array that cannot be changed, as it stands for many equal ones."""
+
+    name = "ReadOnlyCodes"
+    node_local = True
+
+    def filter(self, _state: CycleState, _info: PodInfo, nodes: Nodes) -> Any:
+        return Rejections(np.broadcast_to(np.int64(0), (nodes.count,)), ByCode((Rejection(("no",)),)))
+
+
+class ColumnAsScore(Plugin):
+    """Answers with a column of the node table itself, and can rate single rows too."""
+
+    name = "ColumnAsScore"
+    node_local = True
+
+    def score(self, _state: CycleState, _info: PodInfo, nodes: Nodes) -> Any:
+        return nodes.pod_count
+
+    def row_score(self, _state: CycleState, _info: PodInfo) -> Any:
+        return lambda row: 2 * row.pod_count
+
+
+@pytest.mark.parametrize("plugin", [ReadOnlyCodes(), ColumnAsScore()])
+async def test_arrays_that_plugins_return_are_left_alone(plugin: Plugin) -> None:
+    h = Harness(profile=Profile().with_plugins(plugin), nodes=[node(name, cpu=4) for name in "abc"])
+    assert sorted(h.schedule(pod(f"p{number}", cpu=1)).node or "" for number in range(12)) == sorted("abc" * 4)
+    assert h.evaluate(pod("p", cpu=1)).message.startswith("0/3 nodes are available: 3 Insufficient cpu.")
+    assert h.table.pod_count[: h.table.size].tolist() == [4, 4, 4]
