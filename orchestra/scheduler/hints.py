@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from orchestra.errors import PluginError
-from orchestra.scheduler.events import ClusterEvent, EventHint
+from orchestra.scheduler.events import Action, ClusterEvent, EventHint, Resource
 from orchestra.scheduler.podinfo import PodInfo
 from orchestra.scheduler.profile import Profile
+from orchestra.scheduler.queued import GATED, UNSCHEDULABLE, QueuedPod
 
 MAX_KINDS_OF_EVENTS: Final = 1_000
 """Kinds of events, resource and action, of which it is remembered whether anybody asked for them."""
@@ -133,3 +134,18 @@ class Hints:
     def help(self, profile: str, plugins: frozenset[str], pod: PodInfo, event: ClusterEvent) -> bool:
         """Say whether an event may help a Pod that these plugins refused."""
         return self.match(self.about(profile, plugins, event), pod, event)
+
+    def changed(self, pod: QueuedPod, newest: PodInfo) -> bool:
+        """Say whether the newest state of a Pod that waits can make a difference to what is said of it.
+
+        Annotations are nothing to the plugins that are built in; those that asked for any event may read them.
+        """
+        known = pod.info
+        if known.pod.spec is not newest.pod.spec or known.labels != newest.labels:
+            reshaped = known.core_shape != newest.core_shape or known.priority != newest.priority
+            if reshaped or pod.pool == GATED:
+                return True
+        if known.pod.metadata.annotations == newest.pod.metadata.annotations:
+            return False
+        event = ClusterEvent(Resource.UNSCHEDULED_POD, Action.UPDATE_OTHER, known.pod, newest.pod)
+        return pod.pool in (GATED, UNSCHEDULABLE) and self.help(pod.profile.name, pod.refused_by, newest, event)

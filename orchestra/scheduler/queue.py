@@ -158,10 +158,7 @@ class SchedulingQueue:
             pod.pool = -1
 
     def _update(self, pod: QueuedPod, info: PodInfo, now: float) -> None:
-        changed = pod.info.pod.spec is not info.pod.spec or pod.info.labels != info.labels
-        changed = changed and (
-            pod.info.core_shape != info.core_shape or pod.info.priority != info.priority or pod.pool == GATED
-        )
+        changed = self.hints.changed(pod, info)
         pod.info = info
         if not changed:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import anyio
+import attrs
 import numpy as np
 import pytest
 
@@ -115,3 +116,34 @@ def test_profiles_of_one_scheduler_sort_alike() -> None:
     mine = Profile("mine", tuple(Other() if p.name == "PrioritySort" else p for p in Profile().plugins))
     with pytest.raises(ConfigurationError, match="same QueueSort"):
         Scheduler((Profile(), mine))
+
+
+class WantsWord(Plugin):
+    """Lets a Pod go once an annotation says so, before it is tried or when its nodes are filtered."""
+
+    name = "WantsWord"
+
+    def __init__(self, point: str) -> None:
+        self.point = point
+
+    def pre_enqueue(self, pod: PodInfo, _table: NodeTable) -> Status | None:
+        return unschedulable("no word yet") if self.point == "enqueue" and not self._told(pod) else None
+
+    def filter(self, _state: CycleState, pod: PodInfo, nodes: Nodes) -> Any:
+        return np.full(nodes.count, self.point == "enqueue" or self._told(pod))
+
+    def _told(self, pod: PodInfo) -> bool:
+        return "go" in pod.pod.metadata.annotations
+
+
+@pytest.mark.parametrize("point", ["enqueue", "filter"])
+async def test_an_annotation_that_a_plugin_waits_for_is_noticed_at_once(server: APIServer, point: str) -> None:
+    await create(server, node("a"), pod("p"))
+    async with scheduling(server, Scheduler([with_plugin(WantsWord(point))])):
+        await anyio.sleep(2)
+        found = await server.get(Pod, "p")
+        assert not found.spec.node_name
+        meta = attrs.evolve(found.metadata, annotations={"go": "yes"})
+        await server.update(attrs.evolve(found, metadata=meta))
+        await anyio.sleep(1.5)
+        assert (await server.get(Pod, "p")).spec.node_name == "a"
