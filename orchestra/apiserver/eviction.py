@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+import anyio
 import attrs
 
 from orchestra.api.builtin import EVICTION, POD, POD_DISRUPTION_BUDGET
@@ -23,7 +24,7 @@ from orchestra.apiserver.registry import WRITE_ATTEMPTS, Registry
 from orchestra.apiserver.removal import Remover
 from orchestra.apiserver.writes import Call, Target
 from orchestra.client.interface import DeleteOptions
-from orchestra.errors import BadRequest, Cause, Conflict, Forbidden, TooManyRequests
+from orchestra.errors import APIError, BadRequest, Cause, Conflict, Forbidden, TooManyRequests
 
 MAX_DISRUPTED_PODS: Final = 2000
 """How many evictions of one budget may be under way that nobody has counted yet."""
@@ -41,6 +42,8 @@ class Evictor:
         self._core = core
         self._registry = registry
         self._remover = remover
+        self._charging = anyio.Lock()
+        """Budgets are charged one after the other: a hundred evictions at one moment would only fail one another."""
 
     async def evict(self, pod: str, eviction: Document, namespace: str, call: Call) -> Record:
         """Delete a Pod, unless that would violate its budget.
@@ -48,10 +51,11 @@ class Evictor:
         Raises TooManyRequests when the budget lets no Pod go now, and Forbidden when there are several budgets.
         """
         name = _name_of(pod, eviction)
-        options = _options_of(eviction, dry_run=call.options.dry_run)
+        options = attrs.evolve(_options_of(eviction, dry_run=call.options.dry_run), fence=call.options.fence)
         call = attrs.evolve(call, options=attrs.evolve(call.options, dry_run=options.dry_run))
         target = Target(POD, namespace, name)
         own_revision = bool(options.preconditions.resource_version)
+        last: APIError = refusals.conflict(POD, name)
         for _ in range(WRITE_ATTEMPTS):
             record = await self._registry.read(target)
             if not _disturbs_nobody(record.document):
@@ -60,10 +64,11 @@ class Evictor:
             try:
                 chosen = _at(options, record) if pending and not own_revision else options
                 return await self._delete(target, chosen, call)
-            except Conflict:
+            except Conflict as error:
                 if own_revision or not pending:
                     raise
-        raise refusals.conflict(POD, name)
+                last = error
+        raise last
 
     async def _within_budget(self, target: Target, pod: Record, options: DeleteOptions, call: Call) -> Record:
         budgets = await self._budgets(pod)
@@ -77,7 +82,8 @@ class Evictor:
         if budgets and not free:
             at = Target(POD_DISRUPTION_BUDGET, target.namespace, budgets[0].name, "status")
             now = self._core.clock.now()
-            await self._registry.modify(at, lambda budget: charged(budget.document, pod.name, now), call)
+            async with self._charging:
+                await self._registry.modify(at, lambda budget: charged(budget.document, pod.name, now), call)
         if not free or options.preconditions.resource_version:
             return await self._delete(target, options, call)
         try:
