@@ -90,7 +90,8 @@ class Service:
         return pb.DiscoverResponse(resources=[resource_message(info) for info in self._scheme])
 
     async def _get(self, request: pb.GetRequest, user: User, _warnings: list[str]) -> pb.Record:
-        record = await self._documents.get(self._info(request.kind), request.name, request.namespace, user)
+        info = self._info(request.kind)
+        record = await self._documents.get(info, request.name, request.namespace, user, request.subresource)
         return record_message(record)
 
     async def _list(self, request: pb.ListRequest, user: User) -> AsyncIterator[pb.ListPiece]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from orchestra.api.diagnosis import PodDiagnosis
 from orchestra.api.object import ListMeta, Object
@@ -28,6 +28,9 @@ from orchestra.client.interface import (
 )
 from orchestra.client.verbs import ClientVerbs
 
+if TYPE_CHECKING:
+    from orchestra.api.autoscaling import Scale
+
 O = TypeVar("O", bound=Object)  # noqa: E741 - the type of an object
 Document = dict[str, Any]
 
@@ -48,6 +51,11 @@ class InProcessClient(ClientVerbs):
         """See `Client.get`."""
         record = await self._documents.get(kind.resource_info, name, namespace, self._user)
         return cast("O", record.object)
+
+    async def get_scale(self, kind: type[Object], name: str, *, namespace: str = "default") -> Scale:
+        """See `Client.get_scale`."""
+        record = await self._documents.get(kind.resource_info, name, namespace, self._user, "scale")
+        return cast("Scale", record.object)
 
     async def list(
         self,

@@ -13,13 +13,16 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Generic, Literal, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, overload
 
 import attrs
 
 from orchestra.api.diagnosis import PodDiagnosis
 from orchestra.api.object import ListMeta, Object
 from orchestra.api.scheme import Scheme
+
+if TYPE_CHECKING:
+    from orchestra.api.autoscaling import Scale
 
 O = TypeVar("O", bound=Object)  # noqa: E741 - the type of an object
 O_co = TypeVar("O_co", bound=Object, covariant=True)
@@ -195,6 +198,13 @@ class Client(Protocol):
 
     async def get(self, kind: type[O], name: str, *, namespace: str = "default") -> O:
         """Return the newest state of one object; raises NotFound."""
+        ...
+
+    async def get_scale(self, kind: type[Object], name: str, *, namespace: str = "default") -> Scale:
+        """Return how many replicas an object has and shall have (the scale subresource).
+
+        Raises NotFound, also for kinds that have no replicas.
+        """
         ...
 
     async def list(

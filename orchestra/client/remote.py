@@ -13,6 +13,7 @@ import orjson
 from anyio.abc import TaskGroup
 
 from orchestra._proto.orchestra.v1 import api_pb2 as pb
+from orchestra.api.autoscaling import Scale
 from orchestra.api.codec import encode
 from orchestra.api.diagnosis import PodDiagnosis
 from orchestra.api.object import ListMeta, Object, ResourceInfo
@@ -125,10 +126,13 @@ class RemoteClient(ClientVerbs):
 
     async def get(self, kind: type[O], name: str, *, namespace: str = "default") -> O:
         """See `Client.get`."""
-        channel = self._channel
-        request = pb.GetRequest(kind=messages.kind_message(kind.resource_info), namespace=namespace, name=name)
-        record = await channel.unary(channel.stub.Get, request)
-        return self._decoder.object(record, kind)
+        request = messages.get_request(kind.resource_info, namespace, name)
+        return self._decoder.object(await self._channel.unary(self._channel.stub.Get, request), kind)
+
+    async def get_scale(self, kind: type[Object], name: str, *, namespace: str = "default") -> Scale:
+        """See `Client.get_scale`."""
+        request = messages.get_request(kind.resource_info, namespace, name, "scale")
+        return self._decoder.object(await self._channel.unary(self._channel.stub.Get, request), Scale)
 
     async def list(
         self,

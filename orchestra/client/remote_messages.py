@@ -41,6 +41,11 @@ def kind_message(info: ResourceInfo) -> pb.Kind:
     return pb.Kind(api_version=info.api_version, kind=info.kind)
 
 
+def get_request(info: ResourceInfo, namespace: str, name: str, subresource: str = "") -> pb.GetRequest:
+    """Ask for one object, or for what a subresource shows of it."""
+    return pb.GetRequest(kind=kind_message(info), namespace=namespace, name=name, subresource=subresource)
+
+
 def resource_message(info: ResourceInfo) -> pb.Resource:
     """Return what a client must know of a kind."""
     return pb.Resource(

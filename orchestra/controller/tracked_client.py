@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
@@ -24,6 +24,9 @@ from orchestra.client.interface import (
     Watch,
     WriteOptions,
 )
+
+if TYPE_CHECKING:
+    from orchestra.api.autoscaling import Scale
 
 O = TypeVar("O", bound=Object)  # noqa: E741 - the type of an object
 
@@ -87,6 +90,10 @@ class TrackedClient:
     async def get(self, kind: type[O], name: str, *, namespace: str = "default") -> O:
         """Return the newest state of one object."""
         return await self._client.get(kind, name, namespace=namespace)
+
+    async def get_scale(self, kind: type[Object], name: str, *, namespace: str = "default") -> Scale:
+        """Return how many replicas an object has and shall have."""
+        return await self._client.get_scale(kind, name, namespace=namespace)
 
     async def list(self, kind: type[O], **selection: Any) -> ObjectList[O]:
         """Return the objects that both selectors match, at one revision."""

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from orchestra.api.apps import Deployment
 from orchestra.api.core.pod import Pod
 from orchestra.client.interface import Client, Patch, PatchType
 from orchestra.errors import Invalid, MethodNotAllowed, NotFound
-from tests.client.make import config, pod
+from tests.client.make import config, deployment, pod
 
 
 def strategic(spec: dict[str, Any], **more: Any) -> Patch:
@@ -88,6 +89,17 @@ async def test_ephemeral_containers_are_added_and_stay_as_they_are(client: Clien
             strategic({"ephemeralContainers": [{"name": "debug", "image": ""}, {"name": "e"}]}),
             subresource=part,
         )
+
+
+async def test_the_scale_of_an_object_shows_its_replicas_and_how_to_find_them(client: Client) -> None:
+    made = await client.create(deployment("web", 3))
+    scale = await client.get_scale(Deployment, "web")
+    assert (scale.spec.replicas, scale.status.replicas, scale.status.selector) == (3, 0, "app=web")
+    assert (scale.metadata.uid, scale.metadata.resource_version) == (made.metadata.uid, made.metadata.resource_version)
+    with pytest.raises(NotFound, match=r'deployments\.apps "other" not found'):
+        await client.get_scale(Deployment, "other")
+    with pytest.raises(NotFound, match="could not find the requested resource"):
+        await client.get_scale(Pod, "web")
 
 
 async def test_what_is_no_subresource_and_what_it_does_not_take_are_told_apart(client: Client) -> None:

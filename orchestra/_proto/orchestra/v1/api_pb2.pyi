@@ -221,8 +221,11 @@ class GetRequest(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     NAMESPACE_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
+    SUBRESOURCE_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
     name: _builtins.str
+    subresource: _builtins.str
+    """What a subresource shows of the object; the record of `scale` is a Scale."""
     @_builtins.property
     def kind(self) -> Global___Kind: ...
     def __init__(
@@ -231,10 +234,11 @@ class GetRequest(_message.Message):
         kind: Global___Kind | None = ...,
         namespace: _builtins.str = ...,
         name: _builtins.str = ...,
+        subresource: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "name", b"name", "namespace", b"namespace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "name", b"name", "namespace", b"namespace", "subresource", b"subresource"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
