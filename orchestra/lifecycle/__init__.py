@@ -1,8 +1,9 @@
-"""Keeps the cluster clean: garbage collection, ending namespaces, health of nodes, eviction, budgets, lost Pods.
+"""Keeps the cluster clean: garbage collection, namespaces, health of nodes, eviction, budgets, quotas, lost Pods.
 
-What comes in: caches of all kinds. What goes out: deletions, conditions, taints. Each rule is a pure module
-(`ownership`, `emptying`, `node_health`, `evicting`, `lost_pods`, `budgets`) with its driver beside it. `plane` runs the
-parts that `lifecycle_controllers` returns; nobody else imports it.
+What comes in: caches of all kinds. What goes out: deletions, conditions, taints, and what namespaces hold from the
+start. Each rule is a pure module (`ownership`, `emptying`, `node_health`, `evicting`, `lost_pods`, `budgets`,
+`furnishing`) with its driver beside it. `plane` runs the parts that `lifecycle_controllers` returns; nobody else
+imports it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from orchestra._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from orchestra.lifecycle.accounts import root_ca_publisher, serviceaccount_controller
     from orchestra.lifecycle.defaults import lifecycle_controllers
     from orchestra.lifecycle.disruption import disruption_controller, stale_disruption_controller
     from orchestra.lifecycle.garbage import GarbageCollector
@@ -29,6 +31,8 @@ _EXPORTS = {
     "disruption_controller": ".disruption",
     "lifecycle_controllers": ".defaults",
     "namespace_controller": ".namespaces",
+    "root_ca_publisher": ".accounts",
+    "serviceaccount_controller": ".accounts",
     "stale_disruption_controller": ".disruption",
     "taint_eviction_controller": ".taint_eviction",
 }
@@ -41,6 +45,8 @@ __all__ = [
     "disruption_controller",
     "lifecycle_controllers",
     "namespace_controller",
+    "root_ca_publisher",
+    "serviceaccount_controller",
     "stale_disruption_controller",
     "taint_eviction_controller",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from orchestra.controller.interface import Controller, Part
+from orchestra.lifecycle.accounts import root_ca_publisher, serviceaccount_controller
 from orchestra.lifecycle.disruption import disruption_controller, stale_disruption_controller
 from orchestra.lifecycle.garbage import GarbageCollector
 from orchestra.lifecycle.namespaces import namespace_controller
@@ -14,14 +15,21 @@ from orchestra.lifecycle.pod_garbage import PodGarbage
 from orchestra.lifecycle.taint_eviction import taint_eviction_controller
 
 
-def lifecycle_controllers(*, nodes: MonitorSettings | None = None) -> tuple[Controller[Any] | Part, ...]:
-    """Return new instances of all controllers that keep a cluster clean; `nodes` sets how nodes are monitored."""
+def lifecycle_controllers(
+    *, nodes: MonitorSettings | None = None, certificate: str = ""
+) -> tuple[Controller[Any] | Part, ...]:
+    """Return new instances of all controllers that keep a cluster clean; `nodes` sets how nodes are monitored.
+
+    `certificate` (PEM) is how clients verify the server: every namespace has it in the ConfigMap `kube-root-ca.crt`.
+    """
     return (
         GarbageCollector(),
         namespace_controller(),
         NodeLifecycle(nodes),
         taint_eviction_controller(),
         PodGarbage(),
+        serviceaccount_controller(),
+        root_ca_publisher(certificate),
         disruption_controller(),
         stale_disruption_controller(),
     )

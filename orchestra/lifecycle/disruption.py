@@ -5,7 +5,8 @@ The driver of `budgets.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import attrs
 
@@ -23,7 +24,7 @@ from orchestra.controller.interface import Change, Context, Controller, Listers,
 from orchestra.errors import NotFound
 from orchestra.lifecycle import budgets
 
-_CACHED = {
+_CACHED: Mapping[tuple[str, str], type[Any]] = {
     ("ReplicaSet", "apps"): ReplicaSet,
     ("StatefulSet", "apps"): StatefulSet,
     ("ReplicationController", ""): ReplicationController,

@@ -21,6 +21,7 @@ FLOORS = {
     "NodeLifecycle": (9, 44),
     "Namespace": (5, 13),
     "PodDisruptionBudget": (1, 6),
+    "ServiceAccount": (3, 9),
 }
 """How many scenarios and steps of each area are equal at the least."""
 

@@ -52,8 +52,6 @@ FLAGS = {
 }
 HASH_LABELS = ("pod-template-hash", "controller-revision-hash", "controller.kubernetes.io/hash")
 EITHER_PROGRESS = "NewReplicaSetCreated|ReplicaSetUpdated"
-NOT_HERE = {("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")}
-"""Objects that controllers which do not exist here put into every namespace."""
 
 CONTROLLED = frozenset({"CronJob", "DaemonSet", "Job", "StatefulSet"})
 """Kinds that do nothing without a controller of their own."""
@@ -121,7 +119,7 @@ def _exists(kind: str, scheme: Scheme) -> bool:
 
 
 def _is_left_out(entry: Document) -> bool:
-    return entry["kind"] == "Endpoints" or (entry["kind"], entry["name"]) in NOT_HERE
+    return bool(entry["kind"] == "Endpoints")
 
 
 def replay(scenario: Document) -> Outcome:

@@ -39,6 +39,9 @@ KINDS = (
 )
 """The kinds of a snapshot, in its order."""
 
+FURNISHED = frozenset({"Namespace", "ServiceAccount"})
+"""The areas whose snapshots show what every namespace holds from the start."""
+
 GENERATED = (Pod, EndpointSlice)
 """Kinds whose names end at random."""
 
@@ -117,7 +120,8 @@ class Observer:
         return [one for one in found if one.metadata.name.endswith(suffix) or one.metadata.name in own]
 
     def _counts(self, document: Document) -> bool:
-        return document["metadata"]["name"] not in {"default", "kube-root-ca.crt"} or document["kind"] == "Namespace"
+        shown = self._area in FURNISHED or document["kind"] == "Namespace"
+        return shown or document["metadata"]["name"] not in {"default", "kube-root-ca.crt"}
 
     # ---- objects
 

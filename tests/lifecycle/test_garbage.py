@@ -53,7 +53,8 @@ class Cluster:
         await anyio.sleep(2)
 
     async def names(self) -> list[str]:
-        return [obj.metadata.name for obj in (await self.server.list(ConfigMap, namespace="default")).items]
+        listed = (await self.server.list(ConfigMap, namespace="default")).items
+        return [obj.metadata.name for obj in listed if obj.metadata.name != "kube-root-ca.crt"]
 
     async def get(self, name: str) -> ConfigMap:
         return await self.server.get(ConfigMap, name)

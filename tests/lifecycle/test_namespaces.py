@@ -67,7 +67,7 @@ async def test_nothing_is_deleted_for_five_seconds_and_then_everything(team: API
     await team.create(config("a"))
     await team.delete(Namespace, SPACE)
     await anyio.sleep(4.0)
-    assert len((await team.list(ConfigMap, namespace=SPACE)).items) == 1
+    assert (await team.get(ConfigMap, "a", namespace=SPACE)).metadata.deletion_timestamp is None
     assert (await space(team)).status.phase == "Terminating"
     await anyio.sleep(2.0)
     assert await gone(team)
@@ -154,4 +154,5 @@ async def test_other_namespaces_keep_what_is_theirs(team: APIServer) -> None:
     await team.create(config("a"))
     await team.delete(Namespace, SPACE)
     await anyio.sleep(7)
-    assert [obj.key for obj in (await team.list(ConfigMap)).items] == ["default/mine"]
+    assert (await team.get(ConfigMap, "mine")).metadata.deletion_timestamp is None
+    assert (await team.list(ConfigMap, namespace=SPACE)).items == ()
