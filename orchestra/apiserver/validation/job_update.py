@@ -78,7 +78,9 @@ def _with_free_parts(before: Document, template: Document) -> Document:
     inner, new = before.get("spec") or {}, template.get("spec") or {}
     free = {name: new.get(name) for name in _PLACEMENT}
     affinity = _with_node_affinity(inner.get("affinity"), new.get("affinity"))
-    resources = {kind: _with_resources(inner.get(kind) or (), new.get(kind) or ()) for kind in _CONTAINERS if inner.get(kind)}
+    resources = {
+        kind: _with_resources(inner.get(kind) or (), new.get(kind) or ()) for kind in _CONTAINERS if inner.get(kind)
+    }
     return {
         **before,
         "metadata": {**meta, "labels": new_meta.get("labels"), "annotations": new_meta.get("annotations")},
