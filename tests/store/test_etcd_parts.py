@@ -23,7 +23,9 @@ from orchestra.store.etcd import answers
 from orchestra.store.etcd.beacon import Beacon
 from orchestra.store.etcd.calls import error_of
 from orchestra.store.etcd.channel import DELETES_KEPT, PROGRESS_IN_ORDER, Connection, has_fix
+from orchestra.store.etcd.connector import Connector
 from orchestra.store.etcd.failures import CallFailed, Failure, Fate, classify
+from orchestra.store.etcd.options import Endpoint, EtcdOptions
 from orchestra.store.etcd.watch import EtcdWatch, by_revision
 from orchestra.store.etcd.watch_stream import ASK_AGAIN_SECONDS, WatchStream
 
@@ -266,3 +268,31 @@ async def test_a_progress_answer_beyond_the_making_of_a_watch_is_for_it() -> Non
         await member.answer(-1, 11)
         assert past.complete == 11
         stream.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [(answers.TOO_MANY_REQUESTS, True), (answers.PERMISSION_DENIED, True), (answers.TIMEOUT, False)],
+)
+async def test_a_member_that_has_too_much_to_do_has_answered_and_is_kept(answer: answers.Answer, kept: bool) -> None:
+    endpoint = Endpoint("127.0.0.1:1", secure=False)
+
+    class Busy:
+        lost = False
+
+        def __init__(self) -> None:
+            self.endpoint = endpoint
+
+        async def unary(self, *_: object) -> None:
+            raise CallFailed(classify(answer.code, answer.text))
+
+        async def close(self) -> None:
+            pass
+
+    connection = Busy()
+    connector = Connector((endpoint,), EtcdOptions(), tls=None, username="", password="")
+    async with anyio.create_task_group() as tasks:
+        connector.start(tasks)
+        assert await connector._has_leader(cast("Connection", connection)) is kept
+        assert connection.lost is not kept
+        tasks.cancel_scope.cancel()
