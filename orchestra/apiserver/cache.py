@@ -168,7 +168,9 @@ class KindCache:
     def _of(self, namespace: str) -> tuple[Record, ...]:
         found = self._sorted.get(namespace)
         if found is None:
-            part = self._objects.get(namespace, {})
+            part = self._objects.get(namespace)
+            if not part:
+                return ()  # nothing is remembered of namespaces that were only asked about
             found = self._sorted[namespace] = tuple([part[name] for name in sorted(part)])
         return found
 

@@ -101,3 +101,19 @@ def test_a_storage_class_says_how_volumes_are_made_and_only_some_of_it_changes()
     assert update_faults("StorageClass", storage_class(parameters={"a": "b"}), storage_class(), version) == [
         "parameters: Forbidden: updates to parameters are forbidden."
     ]
+
+
+def test_what_is_valid_and_will_surprise_is_told() -> None:
+    old = "volume.beta.kubernetes.io/storage-class"
+    told = f'metadata.annotations[{old}]: deprecated since v1.8; use "storageClassName" attribute instead'
+    asked = claim("1500m")
+    asked["metadata"]["annotations"] = {old: "x"}
+    assert rules("PersistentVolumeClaim").warnings(asked, None) == [
+        told,
+        'spec.resources.requests[storage]: fractional byte value "1500m" is invalid, must be an integer',
+    ]
+    given = volume(cephfs={"monitors": ["a"]}, persistentVolumeReclaimPolicy="Recycle")
+    assert [each.partition(":")[0] for each in rules("PersistentVolume").warnings(given, None)] == [
+        "spec.persistentVolumeReclaimPolicy",
+        "spec.cephfs",
+    ]

@@ -14,6 +14,7 @@ from orchestra.apiserver.validation.fields import (
     forbidden,
     invalid,
     not_supported,
+    quoted,
     required,
 )
 from orchestra.apiserver.validation.formats import dns_label, dns_subdomain
@@ -24,6 +25,7 @@ from orchestra.apiserver.validation.resources import ZERO, check_amount, resourc
 Document = Mapping[str, Any]
 ACCESS_MODES: Final = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
 VOLUME_MODES: Final = ("Block", "Filesystem")
+OLD_CLASS: Final = "volume.beta.kubernetes.io/storage-class"
 _ONE_POD: Final = "ReadWriteOncePod"
 _CLASS: Final = "volumeAttributesClassName"
 _AMOUNTS: Final = ("limits", "requests")
@@ -192,3 +194,26 @@ def validate_claim_status(new: Document, old: Document) -> Errors:
         if state not in _RESIZE_STATES:
             errors.append(not_supported(f"status.allocatedResourceStatus[{name}]", state, _RESIZE_STATES))
     return errors
+
+
+def old_class_warnings(document: Document) -> list[str]:
+    """Return the warning of a storage class that is named by an annotation."""
+    if OLD_CLASS not in ((document.get("metadata") or {}).get("annotations") or {}):
+        return []
+    return [f'metadata.annotations[{OLD_CLASS}]: deprecated since v1.8; use "storageClassName" attribute instead']
+
+
+def fraction_warnings(amount: Any, path: str) -> list[str]:
+    """Return the warning of an amount of storage that is no whole number of bytes."""
+    if amount is None or not Quantity(amount).milli_value() % 1000:
+        return []
+    return [f"{path}: fractional byte value {quoted(str(Quantity(amount)))} is invalid, must be an integer"]
+
+
+def warnings_of_claim(document: Document, _old: Document | None) -> list[str]:
+    """Return the warnings of a claim."""
+    resources = (document.get("spec") or {}).get("resources") or {}
+    told = old_class_warnings(document)
+    for name in ("requests", "limits"):
+        told += fraction_warnings((resources.get(name) or {}).get("storage"), f"spec.resources.{name}[storage]")
+    return told

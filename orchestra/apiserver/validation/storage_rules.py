@@ -19,6 +19,7 @@ def claim_rules(_options: RuleOptions) -> KindRules:
         validate=claims.validate_claim,
         validate_update=claims.validate_claim_update,
         validate_status_update=claims.validate_claim_status,
+        warnings=claims.warnings_of_claim,
     )
 
 
@@ -32,6 +33,7 @@ def volume_rules(_options: RuleOptions) -> KindRules:
         validate=volumes.validate_volume,
         validate_update=volumes.validate_volume_update,
         validate_status_update=volumes.validate_volume_status,
+        warnings=volumes.warnings_of_volume,
     )
 
 

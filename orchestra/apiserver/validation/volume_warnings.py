@@ -8,7 +8,7 @@ from typing import Any
 from orchestra.apiserver.validation.fields import quoted
 
 Document = Mapping[str, Any]
-_DEPRECATED = (
+DEPRECATED_SOURCES = (
     ("photonPersistentDisk", "photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
     ("gitRepo", "gitRepo", "deprecated in v1.11, and disabled by default in v1.33+"),
     ("scaleIO", "scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
@@ -24,7 +24,7 @@ _DEPRECATED = (
 def volume_warnings(volumes: Sequence[Document], path: str) -> Iterator[str]:
     """Yield the warnings of a Pod's volumes."""
     for index, volume in enumerate(volumes):
-        for field, shown, told in _DEPRECATED:
+        for field, shown, told in DEPRECATED_SOURCES:
             if volume.get(field) is not None:
                 yield f"{path}.volumes[{index}].{shown}: {told}"
     for volume in volumes:

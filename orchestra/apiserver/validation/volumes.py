@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from orchestra.api.quantity import Quantity
-from orchestra.apiserver.validation.claims import VOLUME_MODES, check_modes
+from orchestra.apiserver.validation.claims import VOLUME_MODES, check_modes, fraction_warnings, old_class_warnings
 from orchestra.apiserver.validation.fields import (
     NOT_POSITIVE,
     Errors,
@@ -27,6 +27,7 @@ from orchestra.apiserver.validation.pod_update import difference
 from orchestra.apiserver.validation.pod_volumes import check_host_path
 from orchestra.apiserver.validation.references import check_no_backsteps
 from orchestra.apiserver.validation.resources import ZERO
+from orchestra.apiserver.validation.volume_warnings import DEPRECATED_SOURCES
 
 Document = Mapping[str, Any]
 _RECLAIM_POLICIES: Final = ("Delete", "Recycle", "Retain")
@@ -158,6 +159,17 @@ def validate_volume_status(new: Document, old: Document) -> Errors:
     errors: Errors = []
     check_metadata_update(new, old, errors, kube_finalizers=True)
     return errors
+
+
+def warnings_of_volume(document: Document, _old: Document | None) -> list[str]:
+    """Return the warnings of a volume."""
+    spec = document.get("spec") or {}
+    told = old_class_warnings(document)
+    if spec.get("persistentVolumeReclaimPolicy") == "Recycle":
+        advice = "Instead, the recommended approach is to use dynamic provisioning."
+        told.append(f"spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. {advice}")
+    told += [f"spec.{shown}: {text}" for name, shown, text in DEPRECATED_SOURCES if spec.get(name) is not None]
+    return told + fraction_warnings((spec.get("capacity") or {}).get("storage"), "spec.capacity[storage]")
 
 
 def validate_storage_class(document: Document) -> Errors:
