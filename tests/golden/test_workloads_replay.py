@@ -20,7 +20,7 @@ FLOORS = {
     "GarbageCollector": (17, 49),
     "NodeLifecycle": (9, 44),
     "Namespace": (5, 13),
-    "PodDisruptionBudget": (1, 6),
+    "PodDisruptionBudget": (13, 95),
     "ServiceAccount": (3, 9),
 }
 """How many scenarios and steps of each area are equal at the least."""

@@ -12,12 +12,13 @@ import anyio
 from orchestra.api.codec import from_document, to_document
 from orchestra.api.coordination import Lease
 from orchestra.api.core import Namespace, Node, Pod
-from orchestra.api.object import Object
+from orchestra.api.object import Object, ObjectMeta
+from orchestra.api.policy import Eviction
 from orchestra.api.times import format_time
 from orchestra.apiserver import APIServer
 from orchestra.client.interface import DeleteOptions, Patch, PatchType
 from orchestra.clock import Clock
-from orchestra.errors import AlreadyExists, APIError, NotFound
+from orchestra.errors import AlreadyExists, APIError, Conflict, NotFound
 
 Document = dict[str, Any]
 
@@ -272,7 +273,25 @@ class Driver:
         }
         return all(tests[key](value) for key, value in select.items() if key not in {"first", "last"})
 
+    async def _evict(self, pods: list[Document], op: Document) -> None:
+        """Evict Pods one after the other; raises Conflict when the answers are others than the recorded ones."""
+        codes = []
+        for pod in pods:
+            meta = ObjectMeta(name=pod["metadata"]["name"], namespace=self.namespace)
+            try:
+                await self.client.create(Eviction(metadata=meta))
+            except APIError as error:
+                codes.append(error.code)
+            else:
+                codes.append(201)
+            await anyio.sleep(PACE_SECONDS)
+        if codes != op["result"]:
+            raise Conflict(f"evictions were answered by {codes}, recorded were {op['result']}")
+
     async def _pods(self, op: Document) -> None:
+        if op["action"] == "evict":
+            await self._evict(await self.select(op["select"]), op)
+            return
         for pod in await self.select(op["select"]):
             with contextlib.suppress(NotFound):  # a controller was quicker, in the recording too
                 await self._act(pod, op)
