@@ -144,26 +144,47 @@ class Cycle:
             crowd = evaluation.crowds[pod.priority] = Crowd(self.table, len(self.profile.filters))
         beside = crowd.of(checks, pod.uid) if checks.thinks else None
         if beside is None:
-            return self._place_beside_really(pod, self._nominated_above(pod))
+            allowed_really = self._allowed_beside(pod, evaluation, checks)
+            if allowed_really is not None:
+                return self._place(pod, evaluation, allowed_really)
+            return self._refused_beside(pod, self._nominated_above(pod))
         allowed = allowed_by(evaluation, beside)
         if allowed.any():
             return self._place(pod, evaluation, None if allowed is evaluation.feasible else allowed)
         return self._help(pod, evaluation.diagnosis(beside), evaluation)
 
-    def _place_beside_really(self, pod: PodInfo, nominated: list[tuple[PodInfo, str]]) -> Placed | Unplaced:
+    def _allowed_beside(self, pod: PodInfo, evaluation: Evaluation, checks: Checks) -> Bools | None:
+        """Return rows the best of which the Pod can go to, None when there are none.
+
+        As in kube-scheduler, a node is asked about with the Pods that are nominated for that node alone. Only those
+        that could be chosen are asked about, as on the table itself it is dear.
+        """
+        names = [name for name in self.table.nominated.nodes() if name in self.table.by_name and checks.beside(name)]
+        unsure = {self.table.by_name[name].index for name in names}
+        allowed = evaluation.feasible.copy()
+        while allowed.any():
+            rows = np.flatnonzero(allowed)
+            totals = evaluation.total[rows]
+            asked = [row for row in rows[totals == totals.max()].tolist() if row in unsure]
+            if not asked:
+                return allowed
+            unsure.difference_update(asked)
+            for row in asked:
+                allowed[row] = checks(self.table.rows[row].name) is None
+        return None
+
+    def _refused_beside(self, pod: PodInfo, nominated: list[tuple[PodInfo, str]]) -> Unplaced:
+        """Say why a Pod fits nowhere beside the nominated ones."""
         for other, node in nominated:
             self.table.assume(other, node)
         try:
             crowded = self.evaluate(pod)
-            allowed = crowded.feasible.copy()
-            refused = None if allowed.any() else crowded.diagnosis()
+            refused = None if crowded.feasible_count else crowded.diagnosis()
         finally:
             for other, node in nominated:
                 self.table.forget(other.uid)
                 self.table.nominate(other, node)
         evaluation = self.evaluate(pod)
-        if refused is None and (allowed & evaluation.feasible).any():
-            return self._place(pod, evaluation, allowed)
         return self._help(pod, refused or evaluation.diagnosis(), None if refused else evaluation)
 
     def _nominated_above(self, pod: PodInfo) -> list[tuple[PodInfo, str]]:

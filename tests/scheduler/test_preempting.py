@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import anyio
@@ -9,12 +10,16 @@ import attrs
 import pytest
 
 from orchestra.api.builders import node, pod
+from orchestra.api.core.affinity import Affinity, PodAffinity, PodAffinityTerm, PodAntiAffinity
 from orchestra.api.core.pod import Pod
+from orchestra.api.meta import LabelSelector
 from orchestra.apiserver import APIServer
 from orchestra.client.interface import DeleteOptions
 from orchestra.errors import ServiceUnavailable
 from orchestra.scheduler import Profile, Scheduler, Status, Verdict
+from orchestra.scheduler.cycle import Cycle, Placed
 from orchestra.scheduler.interface import CycleState, Plugin
+from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import PodInfo
 from tests.scheduler.driving import create, events_about, nodes_of, priority_class, scheduling
 
@@ -114,3 +119,48 @@ async def test_an_eviction_that_failed_is_tried_again_soon(server: APIServer) ->
         await create(server, pod("high", cpu=1, priority_class_name="p100"))
         await anyio.sleep(25)
         assert client.deleted == ["low"]
+
+
+def apart(name: str, app: str, key: str, *, together: bool = False, **more: Any) -> PodInfo:
+    """Return a Pod that wants to be apart from, or together with, the Pods of its app."""
+    term = PodAffinityTerm(topology_key=key, label_selector=LabelSelector(match_labels={"app": app}))
+    affinity = (
+        Affinity(pod_affinity=PodAffinity(required_during_scheduling_ignored_during_execution=(term,)))
+        if together
+        else Affinity(pod_anti_affinity=PodAntiAffinity(required_during_scheduling_ignored_during_execution=(term,)))
+    )
+    return PodInfo(pod(name, cpu=1, labels={"app": app}, affinity=affinity, **more))
+
+
+async def test_a_nominated_pod_counts_on_its_own_node_alone() -> None:
+    """kube-scheduler's RunFilterPluginsWithNominatedPods: other nodes of its zone are asked about without it."""
+    table = NodeTable()
+    for name in "ab":
+        table.set_node(node(name, cpu=4, labels={"zone": "z"}))
+    table.nominate(apart("first", "x", "zone", priority=10), "a")
+    outcome = Cycle(Profile(), table, Random(1)).schedule(apart("second", "x", "zone"))
+    assert isinstance(outcome, Placed)
+    assert outcome.node == "b"
+    assert [other.pod.metadata.name for other, _ in table.nominated] == ["first"]
+
+
+@pytest.mark.parametrize("seed", range(30))
+async def test_pods_go_to_the_best_node_that_takes_them_beside_each_nodes_nominated_pods(seed: int) -> None:
+    random = Random(seed)
+    table = NodeTable()
+    for number in range(8):
+        labels = {"zone": f"z{number % 3}", "host": f"n{number}"}
+        table.set_node(node(f"n{number}", cpu=random.randrange(1, 4), labels=labels))
+    cycle = Cycle(Profile(), table, Random(seed))
+    for number in range(5):
+        app, key = random.choice("xy"), random.choice(("zone", "host"))
+        table.nominate(apart(f"nominated{number}", app, key, priority=10), f"n{random.randrange(8)}")
+    for number in range(10):
+        app, key = random.choice("xy"), random.choice(("zone", "host"))
+        wanted = apart(f"p{number}", app, key, together=random.random() < 0.3)
+        evaluation = cycle.evaluate(wanted)
+        totals = {row.name: int(evaluation.total[row.index]) for row in table.rows if evaluation.feasible[row.index]}
+        fits = {name: total for name, total in totals.items() if cycle._checks(wanted, None)(name) is None}
+        outcome = cycle.schedule(wanted)
+        best = [name for name, total in fits.items() if total == max(fits.values())]
+        assert (outcome.node in best) if isinstance(outcome, Placed) else not best
