@@ -12,11 +12,14 @@ from typing import Any, Final
 
 import orjson
 
+from orchestra.api.apps import ReplicaSet
 from orchestra.api.codec import decode
 from orchestra.api.core.pod import Pod
 from orchestra.api.manifest import MAX_MANIFEST_BYTES, read_manifests
 from orchestra.api.object import Object
-from orchestra.errors import DecodeError
+from orchestra.api.policy import PodDisruptionBudget
+from orchestra.api.selectors import label_selector
+from orchestra.errors import BadRequest, DecodeError
 from orchestra.scheduler.clusterstate import STATE_KINDS, ClusterState
 
 MAX_STATE_BYTES: Final = 1024 * 1024 * 1024
@@ -144,6 +147,11 @@ def _decoded(place: str, document: Document, kind: type[Object]) -> Object:
         raise DecodeError(f"{name}: {error}") from None
     if not obj.metadata.name:
         raise DecodeError(f"{name}: metadata.name: must be set")
+    if isinstance(obj, ReplicaSet | PodDisruptionBudget):
+        try:
+            label_selector(obj.spec.selector)
+        except BadRequest as error:
+            raise DecodeError(f"{name}: spec.selector: {error}") from None
     return obj
 
 

@@ -16,6 +16,7 @@ from orchestra.errors import DecodeError
 from orchestra.scheduler import ClusterState, load_state
 
 NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}}
+BUDGET = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "b"}}
 POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default"}}
 
 
@@ -80,6 +81,10 @@ def test_what_stands_twice_in_one_file_and_who_runs_nowhere_is_noted(tmp_path: P
         ({**listed(), "items": "x"}, "document 1: items: expected a list, got a string"),
         (listed({**NODE, "metadata": {}}), r"items\[0\] \(Node\): metadata.name: must be set"),
         (listed({**NODE, "metadata": []}), r"items\[0\] \(Node\): metadata: "),
+        (
+            listed({**BUDGET, "spec": {"selector": {"matchExpressions": [{"key": "a", "operator": "Near"}]}}}),
+            r'items\[0\] \(PodDisruptionBudget b\): spec.selector: "Near" is not a valid label selector operator',
+        ),
         (listed(NODE, {**POD, "spec": []}), r"items\[1\] \(Pod default/p\): spec: "),
         (
             listed({**POD, "spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "4x"}}}]}}),
