@@ -26,10 +26,8 @@ from orchestra.cri import FakeRuntime
 
 _OTHERS = {"cattrs", "click", "grpc", "h11", "rich", "sqlite3", "starlette", "structlog", "yaml"}
 _FIRST_POD = {
-    "orchestra.api.core.affinity",
     "orchestra.api.core.container",
     "orchestra.api.core.container_status",
-    "orchestra.api.core.volume",
     "orchestra.api.core.volume_network",
     "orchestra.apiserver.validation.pod",
     "orchestra.cri.process",

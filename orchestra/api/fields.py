@@ -95,8 +95,8 @@ class _Types(dict[str, Any]):
 class _Names(dict[str, Any]):
     """What the words of an annotation mean where it stands.
 
-    A module of kinds imports the classes of its siblings for type checkers only: their package, which loads them when
-    they are asked for, knows them at run time. A Pod without volumes costs no class of any volume.
+    A module of kinds imports the classes of its siblings, and of the core group, for type checkers only: their package,
+    which loads them when they are asked for, knows them. A Pod without volumes costs no class of any volume.
     """
 
     __slots__ = ("_known", "_package")
@@ -110,7 +110,7 @@ class _Names(dict[str, Any]):
         for known in self._known:
             if name in known:
                 return known[name]
-        try:
-            return getattr(self._package, name)
-        except AttributeError:
-            raise KeyError(name) from None
+        for package in (self._package, sys.modules.get("orchestra.api.core")):
+            if hasattr(package, name):
+                return getattr(package, name)
+        raise KeyError(name)

@@ -12,7 +12,6 @@ from typing import Any, get_args, get_origin
 
 from orchestra.api.fields import fields_of
 from orchestra.api.object import Struct
-from orchestra.api.strategic import go_text
 from orchestra.apiserver import refusals
 from orchestra.apiserver.bounds import dumps
 from orchestra.apiserver.defaults.canonical import declared_type, presented
@@ -29,6 +28,8 @@ _PART = re.compile(r"\d+|\D+")
 def misfit(patch: Patch, old: Document, new: Document, cls: type[Struct], why: str) -> Invalid:
     """Return the refusal of a patch that made `new` of `old`."""
     if patch.type is PatchType.STRATEGIC:
+        from orchestra.api.strategic import go_text
+
         return refusals.patch_misfit(go_text(patch.body), _of_conversion(why))
     shown = dumps(_as_written(new, old, cls)).decode()
     return refusals.patch_misfit(shown, why)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
-from orchestra.api.core.affinity import NodeAffinity, TopologySpreadConstraint
+if TYPE_CHECKING:
+    from orchestra.api.core import NodeAffinity, TopologySpreadConstraint
 
 MAX_WEIGHT: Final = 100
 MAX_SHAPE_SCORE: Final = 10

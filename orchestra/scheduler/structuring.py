@@ -80,8 +80,20 @@ def _is_attrs(kind: Any) -> bool:
     return isinstance(kind, type) and attrs.has(kind) and not issubclass(kind, Struct)
 
 
+class _CoreNames(dict[str, Any]):
+    """Classes of the core group by name: modules import them for type checkers only, because most starts need none."""
+
+    def __missing__(self, name: str) -> Any:
+        from orchestra.api import core
+
+        if name in core.__all__:
+            return getattr(core, name)
+        raise KeyError(name)
+
+
 def _of_class(cls: type[Any], converter: cattrs.Converter) -> Any:
-    names = {f.name: override(rename=_wire_name(f.name)) for f in attrs.fields(attrs.resolve_types(cls)) if f.init}
+    resolved = attrs.resolve_types(cls, localns=_CoreNames())
+    names = {f.name: override(rename=_wire_name(f.name)) for f in attrs.fields(resolved) if f.init}
     plain = make_dict_structure_fn(
         cls,
         converter,

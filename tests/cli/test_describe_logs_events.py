@@ -119,7 +119,8 @@ async def test_the_kinds_of_the_server_are_listed(shell: Shell) -> None:
     assert shell.rows[0] == ["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND"]
     assert ["deployments", "deploy", "apps/v1", "true", "Deployment"] in shell.rows
     assert await shell(discovery.resources, discovery.ResourcesOptions(output="name", api_group="apps")) == 0
-    assert shell.out == "deployments.apps\nreplicasets.apps\n"
+    names = ("deployments", "replicasets", "statefulsets", "daemonsets", "controllerrevisions")
+    assert sorted(shell.out.split()) == sorted(f"{name}.apps" for name in names)
 
 
 async def test_the_versions_are_told(shell: Shell) -> None:

@@ -116,7 +116,7 @@ async def test_nothing_of_a_file_is_applied_when_a_later_document_is_malformed(
     [
         ({**WEB, "kind": "Gadget"}, NotFound, 'no matches for kind "Gadget" in version "apps/v1"'),
         ({**WEB, "apiVersion": "a.dev/v1"}, NotFound, 'no matches for kind "Deployment" in version "a.dev/v1"'),
-        ({"metadata": {"name": "a"}}, BadRequest, "invalid object type: apiVersion and kind must be set"),
+        ({"metadata": {"name": "a"}}, BadRequest, "invalid object type: /, Kind="),
         (web("metadata.name", ""), BadRequest, "name must be provided"),
         (web("metadata.namespace", "nowhere"), NotFound, 'namespaces "nowhere" not found'),
     ],

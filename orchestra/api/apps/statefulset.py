@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from orchestra.api import builtin
-from orchestra.api.core.persistentvolume import PersistentVolumeClaim
 from orchestra.api.core.pod import PodTemplateSpec
 from orchestra.api.meta import LabelSelector
 from orchestra.api.object import Object, Struct, declared, freeze_fields, int32, list_map, omit_empty, resource
+
+if TYPE_CHECKING:
+    from orchestra.api.core.persistentvolume import PersistentVolumeClaim
 
 
 @frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)

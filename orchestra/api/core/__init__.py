@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         TopologySpreadConstraint,
         WeightedPodAffinityTerm,
     )
+    from orchestra.api.core.claim import PersistentVolumeClaimSpec
     from orchestra.api.core.cluster import Binding, Namespace, NamespaceCondition, NamespaceSpec, NamespaceStatus
     from orchestra.api.core.config import ConfigMap, Secret
     from orchestra.api.core.container import (
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
         VolumeMountStatus,
         VolumeStatus,
     )
+    from orchestra.api.core.endpoints import EndpointAddress, EndpointPort, Endpoints, EndpointSubset
     from orchestra.api.core.event import Event, EventSeries, EventSource
     from orchestra.api.core.node import (
         AttachedVolume,
@@ -75,6 +77,15 @@ if TYPE_CHECKING:
         NodeSwapStatus,
         NodeSystemInfo,
         Taint,
+    )
+    from orchestra.api.core.persistentvolume import (
+        PersistentVolume,
+        PersistentVolumeClaim,
+        PersistentVolumeClaimCondition,
+        PersistentVolumeClaimStatus,
+        PersistentVolumeSpec,
+        PersistentVolumeStatus,
+        VolumeNodeAffinity,
     )
     from orchestra.api.core.pod import (
         HostAlias,
@@ -100,6 +111,16 @@ if TYPE_CHECKING:
         SleepAction,
         TCPSocketAction,
     )
+    from orchestra.api.core.quota import (
+        LimitRange,
+        LimitRangeItem,
+        LimitRangeSpec,
+        ResourceQuota,
+        ResourceQuotaSpec,
+        ResourceQuotaStatus,
+        ScopedResourceSelectorRequirement,
+        ScopeSelector,
+    )
     from orchestra.api.core.reference import (
         ConfigMapKeySelector,
         FileKeySelector,
@@ -110,6 +131,12 @@ if TYPE_CHECKING:
         SecretKeySelector,
         TypedLocalObjectReference,
         TypedObjectReference,
+    )
+    from orchestra.api.core.replicationcontroller import (
+        ReplicationController,
+        ReplicationControllerCondition,
+        ReplicationControllerSpec,
+        ReplicationControllerStatus,
     )
     from orchestra.api.core.resources import (
         ContainerResizePolicy,
@@ -138,6 +165,7 @@ if TYPE_CHECKING:
         ServiceStatus,
         SessionAffinityConfig,
     )
+    from orchestra.api.core.serviceaccount import ServiceAccount
     from orchestra.api.core.status import (
         ContainerExtendedResourceRequest,
         HostIP,
@@ -161,7 +189,6 @@ if TYPE_CHECKING:
         HostPathVolumeSource,
         ImageVolumeSource,
         KeyToPath,
-        PersistentVolumeClaimSpec,
         PersistentVolumeClaimTemplate,
         PersistentVolumeClaimVolumeSource,
         PodCertificateProjection,
@@ -194,6 +221,20 @@ if TYPE_CHECKING:
         StorageOSVolumeSource,
         VsphereVirtualDiskVolumeSource,
     )
+    from orchestra.api.core.volume_persistent import (
+        AzureFilePersistentVolumeSource,
+        CephFSPersistentVolumeSource,
+        CinderPersistentVolumeSource,
+        CSIPersistentVolumeSource,
+        FlexPersistentVolumeSource,
+        GlusterfsPersistentVolumeSource,
+        ISCSIPersistentVolumeSource,
+        LocalVolumeSource,
+        RBDPersistentVolumeSource,
+        ScaleIOPersistentVolumeSource,
+        SecretReference,
+        StorageOSPersistentVolumeSource,
+    )
 
 _MODULES = {
     ".affinity": (
@@ -217,6 +258,26 @@ _MODULES = {
         "AttachedVolume ConfigMapNodeConfigSource ContainerImage DaemonEndpoint Node NodeAddress "
         "NodeCondition NodeConfigSource NodeConfigStatus NodeDaemonEndpoints NodeFeatures NodeRuntimeHandler "
         "NodeRuntimeHandlerFeatures NodeSpec NodeStatus NodeSwapStatus NodeSystemInfo Taint"
+    ),
+    ".endpoints": "EndpointAddress EndpointPort EndpointSubset Endpoints",
+    ".persistentvolume": (
+        "PersistentVolume PersistentVolumeClaim PersistentVolumeClaimCondition PersistentVolumeClaimStatus "
+        "PersistentVolumeSpec PersistentVolumeStatus VolumeNodeAffinity "
+    ),
+    ".quota": (
+        "LimitRange LimitRangeItem LimitRangeSpec ResourceQuota "
+        "ResourceQuotaSpec ResourceQuotaStatus ScopeSelector ScopedResourceSelectorRequirement "
+    ),
+    ".replicationcontroller": (
+        "ReplicationController ReplicationControllerCondition ReplicationControllerSpec ReplicationControllerStatus "
+    ),
+    ".serviceaccount": "ServiceAccount",
+    ".claim": "PersistentVolumeClaimSpec",
+    ".volume_persistent": (
+        "AzureFilePersistentVolumeSource CSIPersistentVolumeSource CephFSPersistentVolumeSource "
+        "CinderPersistentVolumeSource FlexPersistentVolumeSource GlusterfsPersistentVolumeSource "
+        "ISCSIPersistentVolumeSource LocalVolumeSource RBDPersistentVolumeSource "
+        "ScaleIOPersistentVolumeSource SecretReference StorageOSPersistentVolumeSource "
     ),
     ".pod": (
         "HostAlias Pod PodDNSConfig PodDNSConfigOption PodOS PodReadinessGate PodResourceClaim "
@@ -245,7 +306,7 @@ _MODULES = {
     ".volume": (
         "CSIVolumeSource ClusterTrustBundleProjection ConfigMapProjection ConfigMapVolumeSource "
         "DownwardAPIProjection DownwardAPIVolumeFile DownwardAPIVolumeSource EmptyDirVolumeSource "
-        "EphemeralVolumeSource HostPathVolumeSource ImageVolumeSource KeyToPath PersistentVolumeClaimSpec "
+        "EphemeralVolumeSource HostPathVolumeSource ImageVolumeSource KeyToPath "
         "PersistentVolumeClaimTemplate PersistentVolumeClaimVolumeSource PodCertificateProjection "
         "ProjectedVolumeSource SecretProjection SecretVolumeSource ServiceAccountTokenProjection Volume "
         "VolumeProjection"
@@ -264,35 +325,44 @@ __getattr__ = lazy_exports(__name__, {name: module for module, names in _MODULES
 # fmt: off
 __all__ = [
     "AWSElasticBlockStoreVolumeSource", "Affinity", "AppArmorProfile", "AttachedVolume", "AzureDiskVolumeSource",
-    "AzureFileVolumeSource", "Binding", "CSIVolumeSource", "Capabilities", "CephFSVolumeSource", "CinderVolumeSource",
-    "ClientIPConfig", "ClusterTrustBundleProjection", "ConfigMap", "ConfigMapEnvSource", "ConfigMapKeySelector",
-    "ConfigMapNodeConfigSource", "ConfigMapProjection", "ConfigMapVolumeSource", "Container",
-    "ContainerExtendedResourceRequest", "ContainerImage", "ContainerPort", "ContainerResizePolicy",
-    "ContainerRestartRule", "ContainerRestartRuleOnExitCodes", "ContainerState", "ContainerStateRunning",
-    "ContainerStateTerminated", "ContainerStateWaiting", "ContainerStatus", "ContainerUser", "DaemonEndpoint",
-    "DownwardAPIProjection", "DownwardAPIVolumeFile", "DownwardAPIVolumeSource", "EmptyDirVolumeSource",
-    "EnvFromSource", "EnvVar", "EnvVarSource", "EphemeralContainer", "EphemeralVolumeSource", "Event", "EventSeries",
-    "EventSource", "ExecAction", "FCVolumeSource", "FileKeySelector", "FlexVolumeSource", "FlockerVolumeSource",
-    "GCEPersistentDiskVolumeSource", "GRPCAction", "GitRepoVolumeSource", "GlusterfsVolumeSource", "HTTPGetAction",
-    "HTTPHeader", "HostAlias", "HostIP", "HostPathVolumeSource", "ISCSIVolumeSource", "ImageVolumeSource",
-    "ImageVolumeStatus", "KeyToPath", "Lifecycle", "LifecycleHandler", "LinuxContainerUser", "LoadBalancerIngress",
-    "LoadBalancerStatus", "LocalObjectReference", "NFSVolumeSource", "Namespace", "NamespaceCondition",
-    "NamespaceSpec", "NamespaceStatus", "Node", "NodeAddress", "NodeAffinity", "NodeAllocatableResourceClaimStatus",
-    "NodeCondition", "NodeConfigSource", "NodeConfigStatus", "NodeDaemonEndpoints", "NodeFeatures",
-    "NodeRuntimeHandler", "NodeRuntimeHandlerFeatures", "NodeSelector", "NodeSelectorRequirement", "NodeSelectorTerm",
-    "NodeSpec", "NodeStatus", "NodeSwapStatus", "NodeSystemInfo", "ObjectFieldSelector", "ObjectReference",
-    "PersistentVolumeClaimSpec", "PersistentVolumeClaimTemplate", "PersistentVolumeClaimVolumeSource",
-    "PhotonPersistentDiskVolumeSource", "Pod", "PodAffinity", "PodAffinityTerm", "PodAntiAffinity",
-    "PodCertificateProjection", "PodCondition", "PodDNSConfig", "PodDNSConfigOption",
+    "AzureFilePersistentVolumeSource", "AzureFileVolumeSource", "Binding", "CSIPersistentVolumeSource",
+    "CSIVolumeSource", "Capabilities", "CephFSPersistentVolumeSource", "CephFSVolumeSource",
+    "CinderPersistentVolumeSource", "CinderVolumeSource", "ClientIPConfig", "ClusterTrustBundleProjection", "ConfigMap",
+    "ConfigMapEnvSource", "ConfigMapKeySelector", "ConfigMapNodeConfigSource", "ConfigMapProjection",
+    "ConfigMapVolumeSource", "Container", "ContainerExtendedResourceRequest", "ContainerImage", "ContainerPort",
+    "ContainerResizePolicy", "ContainerRestartRule", "ContainerRestartRuleOnExitCodes", "ContainerState",
+    "ContainerStateRunning", "ContainerStateTerminated", "ContainerStateWaiting", "ContainerStatus", "ContainerUser",
+    "DaemonEndpoint", "DownwardAPIProjection", "DownwardAPIVolumeFile", "DownwardAPIVolumeSource",
+    "EmptyDirVolumeSource", "EndpointAddress", "EndpointPort", "EndpointSubset", "Endpoints", "EnvFromSource", "EnvVar",
+    "EnvVarSource", "EphemeralContainer", "EphemeralVolumeSource", "Event", "EventSeries", "EventSource", "ExecAction",
+    "FCVolumeSource", "FileKeySelector", "FlexPersistentVolumeSource", "FlexVolumeSource", "FlockerVolumeSource",
+    "GCEPersistentDiskVolumeSource", "GRPCAction", "GitRepoVolumeSource", "GlusterfsPersistentVolumeSource",
+    "GlusterfsVolumeSource", "HTTPGetAction", "HTTPHeader", "HostAlias", "HostIP", "HostPathVolumeSource",
+    "ISCSIPersistentVolumeSource", "ISCSIVolumeSource", "ImageVolumeSource", "ImageVolumeStatus", "KeyToPath",
+    "Lifecycle", "LifecycleHandler", "LimitRange", "LimitRangeItem", "LimitRangeSpec", "LinuxContainerUser",
+    "LoadBalancerIngress", "LoadBalancerStatus", "LocalObjectReference", "LocalVolumeSource", "NFSVolumeSource",
+    "Namespace", "NamespaceCondition", "NamespaceSpec", "NamespaceStatus", "Node", "NodeAddress", "NodeAffinity",
+    "NodeAllocatableResourceClaimStatus", "NodeCondition", "NodeConfigSource", "NodeConfigStatus",
+    "NodeDaemonEndpoints", "NodeFeatures", "NodeRuntimeHandler", "NodeRuntimeHandlerFeatures", "NodeSelector",
+    "NodeSelectorRequirement", "NodeSelectorTerm", "NodeSpec", "NodeStatus", "NodeSwapStatus", "NodeSystemInfo",
+    "ObjectFieldSelector", "ObjectReference", "PersistentVolume", "PersistentVolumeClaim",
+    "PersistentVolumeClaimCondition", "PersistentVolumeClaimSpec", "PersistentVolumeClaimStatus",
+    "PersistentVolumeClaimTemplate", "PersistentVolumeClaimVolumeSource", "PersistentVolumeSpec",
+    "PersistentVolumeStatus", "PhotonPersistentDiskVolumeSource", "Pod", "PodAffinity", "PodAffinityTerm",
+    "PodAntiAffinity", "PodCertificateProjection", "PodCondition", "PodDNSConfig", "PodDNSConfigOption",
     "PodExtendedResourceClaimStatus", "PodIP", "PodOS", "PodReadinessGate", "PodResourceClaim",
     "PodResourceClaimStatus", "PodSchedulingGate", "PodSchedulingGroup", "PodSecurityContext", "PodSpec", "PodStatus",
     "PodTemplateSpec", "PortStatus", "PortworxVolumeSource", "PreferredSchedulingTerm", "Probe",
-    "ProjectedVolumeSource", "QuobyteVolumeSource", "RBDVolumeSource", "ResourceClaim", "ResourceFieldSelector",
-    "ResourceHealth", "ResourceRequirements", "ResourceStatus", "SELinuxOptions", "ScaleIOVolumeSource",
-    "SeccompProfile", "Secret", "SecretEnvSource", "SecretKeySelector", "SecretProjection", "SecretVolumeSource",
-    "SecurityContext", "Service", "ServiceAccountTokenProjection", "ServicePort", "ServiceSpec", "ServiceStatus",
-    "SessionAffinityConfig", "SleepAction", "StorageOSVolumeSource", "Sysctl", "TCPSocketAction", "Taint",
-    "Toleration", "TopologySpreadConstraint", "TypedLocalObjectReference", "TypedObjectReference", "Volume",
-    "VolumeDevice", "VolumeMount", "VolumeMountStatus", "VolumeProjection", "VolumeResourceRequirements",
+    "ProjectedVolumeSource", "QuobyteVolumeSource", "RBDPersistentVolumeSource", "RBDVolumeSource",
+    "ReplicationController", "ReplicationControllerCondition", "ReplicationControllerSpec",
+    "ReplicationControllerStatus", "ResourceClaim", "ResourceFieldSelector", "ResourceHealth", "ResourceQuota",
+    "ResourceQuotaSpec", "ResourceQuotaStatus", "ResourceRequirements", "ResourceStatus", "SELinuxOptions",
+    "ScaleIOPersistentVolumeSource", "ScaleIOVolumeSource", "ScopeSelector", "ScopedResourceSelectorRequirement",
+    "SeccompProfile", "Secret", "SecretEnvSource", "SecretKeySelector", "SecretProjection", "SecretReference",
+    "SecretVolumeSource", "SecurityContext", "Service", "ServiceAccount", "ServiceAccountTokenProjection",
+    "ServicePort", "ServiceSpec", "ServiceStatus", "SessionAffinityConfig", "SleepAction",
+    "StorageOSPersistentVolumeSource", "StorageOSVolumeSource", "Sysctl", "TCPSocketAction", "Taint", "Toleration",
+    "TopologySpreadConstraint", "TypedLocalObjectReference", "TypedObjectReference", "Volume", "VolumeDevice",
+    "VolumeMount", "VolumeMountStatus", "VolumeNodeAffinity", "VolumeProjection", "VolumeResourceRequirements",
     "VolumeStatus", "VsphereVirtualDiskVolumeSource", "WeightedPodAffinityTerm", "WindowsSecurityContextOptions",
 ]

@@ -4,41 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from orchestra.api import builtin
-from orchestra.api.core.affinity import NodeSelector
-from orchestra.api.core.reference import ObjectReference
-from orchestra.api.core.volume import HostPathVolumeSource, PersistentVolumeClaimSpec
-from orchestra.api.core.volume_network import (
-    AWSElasticBlockStoreVolumeSource,
-    AzureDiskVolumeSource,
-    FCVolumeSource,
-    FlockerVolumeSource,
-    GCEPersistentDiskVolumeSource,
-    NFSVolumeSource,
-    PhotonPersistentDiskVolumeSource,
-    PortworxVolumeSource,
-    QuobyteVolumeSource,
-    VsphereVirtualDiskVolumeSource,
-)
-from orchestra.api.core.volume_persistent import (
-    AzureFilePersistentVolumeSource,
-    CephFSPersistentVolumeSource,
-    CinderPersistentVolumeSource,
-    CSIPersistentVolumeSource,
-    FlexPersistentVolumeSource,
-    GlusterfsPersistentVolumeSource,
-    ISCSIPersistentVolumeSource,
-    LocalVolumeSource,
-    RBDPersistentVolumeSource,
-    ScaleIOPersistentVolumeSource,
-    StorageOSPersistentVolumeSource,
-)
+from orchestra.api.core.claim import PersistentVolumeClaimSpec
 from orchestra.api.frozen import ABSENT_MAP
 from orchestra.api.object import Object, Struct, declared, freeze_fields, list_map, omit_empty, resource
 from orchestra.api.quantity import Quantity
+
+if TYPE_CHECKING:
+    from orchestra.api.core.affinity import NodeSelector
+    from orchestra.api.core.reference import ObjectReference
+    from orchestra.api.core.volume import HostPathVolumeSource
+    from orchestra.api.core.volume_network import (
+        AWSElasticBlockStoreVolumeSource,
+        AzureDiskVolumeSource,
+        FCVolumeSource,
+        FlockerVolumeSource,
+        GCEPersistentDiskVolumeSource,
+        NFSVolumeSource,
+        PhotonPersistentDiskVolumeSource,
+        PortworxVolumeSource,
+        QuobyteVolumeSource,
+        VsphereVirtualDiskVolumeSource,
+    )
+    from orchestra.api.core.volume_persistent import (
+        AzureFilePersistentVolumeSource,
+        CephFSPersistentVolumeSource,
+        CinderPersistentVolumeSource,
+        CSIPersistentVolumeSource,
+        FlexPersistentVolumeSource,
+        GlusterfsPersistentVolumeSource,
+        ISCSIPersistentVolumeSource,
+        LocalVolumeSource,
+        RBDPersistentVolumeSource,
+        ScaleIOPersistentVolumeSource,
+        StorageOSPersistentVolumeSource,
+    )
 
 
 @frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)

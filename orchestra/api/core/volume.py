@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from orchestra.api.core.resources import VolumeResourceRequirements
+from orchestra.api.core.claim import PersistentVolumeClaimSpec
 from orchestra.api.frozen import ABSENT_MAP
 from orchestra.api.meta import LabelSelector
 from orchestra.api.object import ObjectMeta, Struct, declared, freeze_fields, int32, omit_empty
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
         LocalObjectReference,
         ObjectFieldSelector,
         ResourceFieldSelector,
-        TypedLocalObjectReference,
-        TypedObjectReference,
     )
     from orchestra.api.core.volume_network import (
         AWSElasticBlockStoreVolumeSource,
@@ -203,21 +201,6 @@ class CSIVolumeSource(Struct):
     fs_type: str | None = None
     volume_attributes: Mapping[str, str] = ABSENT_MAP
     node_publish_secret_ref: LocalObjectReference | None = None
-
-
-@frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)
-class PersistentVolumeClaimSpec(Struct):
-    """What volume somebody wants."""
-
-    access_modes: tuple[str, ...] = declared((), go="v1.PersistentVolumeAccessMode")
-    selector: LabelSelector | None = None
-    resources: VolumeResourceRequirements = VolumeResourceRequirements()
-    volume_name: str = omit_empty()
-    storage_class_name: str | None = None
-    volume_mode: str | None = declared(go="v1.PersistentVolumeMode")
-    data_source: TypedLocalObjectReference | None = None
-    data_source_ref: TypedObjectReference | None = None
-    volume_attributes_class_name: str | None = None
 
 
 @frozen(kw_only=True, repr=False, eq=False, field_transformer=freeze_fields)

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from orchestra.apiserver.defaults.jobs import CONTROLLER_UID_LABELS, JOB_NAME_LABELS
+from orchestra.apiserver.validation.amounts import shown_selector
 from orchestra.apiserver.validation.fields import IMMUTABLE, Errors, invalid
 from orchestra.apiserver.validation.go_shapes import go_template, go_value
 from orchestra.apiserver.validation.jobs import check_selecting_spec, validate_job
 from orchestra.apiserver.validation.metadata import check_metadata_update
 from orchestra.apiserver.validation.options import DEFAULT_OPTIONS, RuleOptions
-from orchestra.apiserver.validation.workloads import shown_selector
 
 Document = Mapping[str, Any]
 _PLACEMENT: Final = ("nodeSelector", "tolerations", "schedulingGates")

@@ -8,6 +8,7 @@ from typing import Any, Final
 from orchestra.api.cron import ScheduleError, is_zone_name, load_zone, parse_schedule
 from orchestra.api.selectors import NOTHING, label_selector
 from orchestra.apiserver.defaults.jobs import CONTROLLER_UID_LABELS, JOB_NAME_LABELS
+from orchestra.apiserver.validation.amounts import shown_selector
 from orchestra.apiserver.validation.domain_paths import check_domain_path
 from orchestra.apiserver.validation.fields import (
     Errors,
@@ -24,7 +25,6 @@ from orchestra.apiserver.validation.job_policies import check_failure_policy, ch
 from orchestra.apiserver.validation.metadata import check_label_selector, check_metadata, check_metadata_update
 from orchestra.apiserver.validation.options import DEFAULT_OPTIONS, RuleOptions
 from orchestra.apiserver.validation.pod import check_template
-from orchestra.apiserver.validation.workloads import shown_selector
 from orchestra.errors import BadRequest
 
 Document = Mapping[str, Any]

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from orchestra.api.scheduling import HIGHEST_USER_PRIORITY, SYSTEM_CLASS_PREFIX
 from orchestra.apiserver.defaults.admission import SYSTEM_PRIORITIES
+from orchestra.apiserver.validation.amounts import check_int_or_percent, check_not_above_all, shown_selector
 from orchestra.apiserver.validation.fields import (
     Errors,
     check_immutable,
@@ -27,7 +28,6 @@ from orchestra.apiserver.validation.metadata import (
     check_metadata,
     check_metadata_update,
 )
-from orchestra.apiserver.validation.workloads import check_int_or_percent, check_not_above_all, shown_selector
 
 Document = Mapping[str, Any]
 PREEMPTION_POLICIES: Final = ("Never", "PreemptLowerPriority")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from orchestra.api.selectors import NOTHING, Selector, label_selector
+from orchestra.apiserver.validation.amounts import amount_of, check_int_or_percent, check_not_above_all, shown_selector
 from orchestra.apiserver.validation.fields import (
     Errors,
     check_immutable,
@@ -23,12 +24,6 @@ from orchestra.apiserver.validation.formats import dns_label, dns_subdomain
 from orchestra.apiserver.validation.metadata import check_label_selector, check_metadata, check_metadata_update
 from orchestra.apiserver.validation.options import DEFAULT_OPTIONS, RuleOptions
 from orchestra.apiserver.validation.pod import check_restarting_template
-from orchestra.apiserver.validation.workloads import (
-    amount_of,
-    check_int_or_percent,
-    check_not_above_all,
-    shown_selector,
-)
 from orchestra.errors import BadRequest
 
 Document = Mapping[str, Any]

@@ -6,18 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestra.api.selectors import NOTHING, Selector, label_selector
+from orchestra.apiserver.validation.amounts import amount_of, check_int_or_percent, check_not_above_all, shown_selector
 from orchestra.apiserver.validation.fields import (
     Errors,
     check_immutable,
     check_non_negative,
-    each_invalid,
     forbidden,
     invalid,
     not_supported,
-    ordered,
     required,
 )
-from orchestra.apiserver.validation.formats import dns_subdomain, percent
+from orchestra.apiserver.validation.formats import dns_subdomain
 from orchestra.apiserver.validation.metadata import (
     check_label_selector,
     check_metadata,
@@ -38,19 +37,6 @@ _DEPLOYMENT_COUNTS = (
     "unavailableReplicas",
     "collisionCount",
 )
-_EXPRESSION = ("key", "operator", "values")
-
-
-def shown_selector(selector: Document | None) -> dict[str, Any] | None:
-    """Return a label selector with its fields in the order in which messages show them."""
-    if selector is None:
-        return None
-    shown: dict[str, Any] = {}
-    if selector.get("matchLabels"):
-        shown["matchLabels"] = dict(sorted(selector["matchLabels"].items()))
-    if selector.get("matchExpressions"):
-        shown["matchExpressions"] = [ordered(each, _EXPRESSION) for each in selector["matchExpressions"]]
-    return shown
 
 
 def check_selector(selector: Document | None, path: str, errors: Errors) -> Selector | None:
@@ -138,26 +124,6 @@ def validate_replica_set_status(new: Document, old: Document) -> Errors:
     _check_counts(status, _COUNTS, errors)
     _check_at_most(status, ("fullyLabeledReplicas", "readyReplicas", "availableReplicas"), errors)
     return errors
-
-
-def check_int_or_percent(value: Any, path: str, errors: Errors) -> None:
-    """Append the faults of a number or a percentage, neither of them negative."""
-    if isinstance(value, str):
-        each_invalid(path, value, percent(value), errors)
-    else:
-        check_non_negative(path, value, errors)
-
-
-def amount_of(value: Any) -> int:
-    """Return the number before a percent sign, or the number itself; 0 for what is neither."""
-    text = str(0 if value is None else value).removesuffix("%")
-    return int(text) if text.lstrip("-").isdecimal() else 0
-
-
-def check_not_above_all(value: Any, path: str, errors: Errors) -> None:
-    """Append a fault when a percentage is more than everything."""
-    if isinstance(value, str) and not percent(value) and amount_of(value) > 100:
-        errors.append(invalid(path, value, "must not be greater than 100%"))
 
 
 def _check_rolling_update(rolling: Document, path: str, errors: Errors) -> None:

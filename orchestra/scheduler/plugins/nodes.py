@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestra.api.core.affinity import NodeSelectorTerm
 from orchestra.api.core.node import Taint
 from orchestra.api.rules.taints import untolerated
 from orchestra.scheduler.arguments import NodeAffinityArgs
@@ -34,6 +33,9 @@ from orchestra.scheduler.nodetable import NodeTable
 from orchestra.scheduler.podinfo import ALL_ADDRESSES, PodInfo
 from orchestra.scheduler.selecting import required_mask, term_mask, terms_mask, tolerated_mask
 from orchestra.scheduler.view import Nodes
+
+if TYPE_CHECKING:
+    from orchestra.api.core.affinity import NodeSelectorTerm
 
 UNSCHEDULABLE_TAINT: Final = Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule")
 
