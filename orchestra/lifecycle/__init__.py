@@ -2,8 +2,8 @@
 
 What comes in: caches of all kinds. What goes out: deletions, conditions, taints, and what namespaces hold from the
 start. Each rule is a pure module (`ownership`, `emptying`, `node_health`, `evicting`, `lost_pods`, `budgets`,
-`furnishing`) with its driver beside it. `plane` runs the parts that `lifecycle_controllers` returns; nobody else
-imports it.
+`furnishing`, `quotas`) with its driver beside it. `plane` runs the parts that `lifecycle_controllers` returns; nobody
+else imports it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from orchestra.lifecycle.node_health import MonitorSettings
     from orchestra.lifecycle.nodes import NodeLifecycle
     from orchestra.lifecycle.pod_garbage import PodGarbage
+    from orchestra.lifecycle.quota_status import resourcequota_controller
     from orchestra.lifecycle.taint_eviction import taint_eviction_controller
 
 _EXPORTS = {
@@ -31,6 +32,7 @@ _EXPORTS = {
     "disruption_controller": ".disruption",
     "lifecycle_controllers": ".defaults",
     "namespace_controller": ".namespaces",
+    "resourcequota_controller": ".quota_status",
     "root_ca_publisher": ".accounts",
     "serviceaccount_controller": ".accounts",
     "stale_disruption_controller": ".disruption",
@@ -45,6 +47,7 @@ __all__ = [
     "disruption_controller",
     "lifecycle_controllers",
     "namespace_controller",
+    "resourcequota_controller",
     "root_ca_publisher",
     "serviceaccount_controller",
     "stale_disruption_controller",

@@ -12,6 +12,7 @@ from orchestra.lifecycle.namespaces import namespace_controller
 from orchestra.lifecycle.node_health import MonitorSettings
 from orchestra.lifecycle.nodes import NodeLifecycle
 from orchestra.lifecycle.pod_garbage import PodGarbage
+from orchestra.lifecycle.quota_status import resourcequota_controller
 from orchestra.lifecycle.taint_eviction import taint_eviction_controller
 
 
@@ -30,6 +31,7 @@ def lifecycle_controllers(
         PodGarbage(),
         serviceaccount_controller(),
         root_ca_publisher(certificate),
+        resourcequota_controller(),
         disruption_controller(),
         stale_disruption_controller(),
     )

@@ -19,9 +19,10 @@ FLOORS = {
     "EndpointSlice": (15, 81),
     "GarbageCollector": (17, 49),
     "NodeLifecycle": (9, 44),
-    "Namespace": (5, 13),
+    "Namespace": (5, 15),
     "PodDisruptionBudget": (13, 95),
     "ServiceAccount": (3, 9),
+    "ResourceQuota": (2, 13),
 }
 """How many scenarios and steps of each area are equal at the least."""
 

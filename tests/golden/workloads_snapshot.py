@@ -39,6 +39,9 @@ KINDS = (
 )
 """The kinds of a snapshot, in its order."""
 
+REFUSED = re.compile(r'(pods "[a-z0-9-]+-)[a-z0-9]{5}(" is forbidden)')
+"""A generated name that no object ever had."""
+
 FURNISHED = frozenset({"Namespace", "ServiceAccount"})
 """The areas whose snapshots show what every namespace holds from the start."""
 
@@ -79,7 +82,7 @@ class Observer:
 
     def said(self, text: str) -> str:
         """Return a text with generated names made equal; a name is always a word of its own."""
-        return re.sub(r"[a-z0-9.-]*[a-z0-9]", lambda match: self._name(match.group()), text)
+        return REFUSED.sub(r"\1<r>\2", re.sub(r"[a-z0-9.-]*[a-z0-9]", lambda match: self._name(match.group()), text))
 
     def _name(self, name: str) -> str:
         return self._names.get(name, name)
@@ -144,6 +147,9 @@ class Observer:
         result = self._common(document)
         spec = document.get("spec", {})
         status = _plain_status(document.get("status", {}))
+        for condition in status.get("conditions", ()):
+            if "message" in condition:
+                condition["message"] = REFUSED.sub(r"\1<r>\2", condition["message"])
         match document["kind"]:
             case "Deployment":
                 result |= _of_template(spec) | {"paused": bool(spec.get("paused")), "status": status}
