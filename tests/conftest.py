@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+import hypothesis
 import pytest
 
 from orchestra.testing.virtual_time import VirtualTimeLoop
+
+# How long an example takes says how busy the machine is, not whether it is right. CI draws the same examples each time.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], derandomize="CI" in os.environ
+)
+hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.fixture
