@@ -47,6 +47,7 @@ from orchestra.workloads import (
     deployment_controller,
     replicaset_controller,
     replicationcontroller_controller,
+    statefulset_controller,
 )
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def default_controllers() -> tuple[Controller[Any] | Part, ...]:
         replicaset_controller(),
         replicationcontroller_controller(),
         daemonset_controller(),
+        statefulset_controller(),
         endpoints_controller(),
         *lifecycle_controllers(),
     )

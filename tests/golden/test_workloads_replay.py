@@ -18,6 +18,7 @@ FLOORS = {
     "DaemonSet": (13, 94),
     "EndpointSlice": (15, 81),
     "GarbageCollector": (17, 49),
+    "StatefulSet": (21, 166),
     "NodeLifecycle": (9, 44),
     "Namespace": (5, 15),
     "PodDisruptionBudget": (13, 95),

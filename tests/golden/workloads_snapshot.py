@@ -75,8 +75,10 @@ class Observer:
         meta = document["metadata"]
         if not meta.get("generateName") or meta["uid"] in numbers:
             return
-        prefix = meta["name"][:-RANDOM_LENGTH]
         numbers[meta["uid"]] = len(numbers) + 1
+        prefix = meta["name"][:-RANDOM_LENGTH]
+        if not prefix or not meta["generateName"].startswith(prefix):
+            return  # a StatefulSet names its Pods itself
         number = self._numbers[prefix] = self._numbers.get(prefix, 0) + 1
         self._names[meta["name"]] = f"{prefix}<r{number}>" if self._identify else f"{prefix}<r>"
 
@@ -212,7 +214,7 @@ class Observer:
             "generateName": meta.get("generateName"),
             "node": spec.get("nodeName") or pinned_node(document) if self._pod_nodes else None,
             "tolerations": len(spec.get("tolerations", ())) if self._area == "DaemonSet" else None,
-            "volumes": _claims(spec),
+            "volumes": _claims(spec) if self._area == "StatefulSet" else None,
         }
         others = _conditions(c for c in status.get("conditions", ()) if c["type"] not in KUBELET_CONDITIONS)
         return result | {k: v for k, v in found.items() if v} | ({"conditions": others} if others else {})
