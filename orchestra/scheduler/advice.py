@@ -20,7 +20,7 @@ from orchestra.api.quantity import Quantity
 from orchestra.api.rules.taints import untolerated
 from orchestra.scheduler.diagnosis import distinct
 from orchestra.scheduler.interface import ByCode, Rejections
-from orchestra.scheduler.lacking import Requirements, taint_text
+from orchestra.scheduler.lacking import OF_FIELD, Requirements, taint_text
 from orchestra.scheduler.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
 from orchestra.scheduler.view import Nodes
 
@@ -183,10 +183,7 @@ def _labels(case: _Case, name: str, rows: Rows) -> Groups:
             continue
         lacking = Requirements(Nodes(case.table, same_code), case.pod)
         for number, same in _grouped(lacking.pattern, same_code):
-            changes = tuple(
-                Change(action="Label", plugin=name, text=f"node labels that fulfil {text}", label=text)
-                for text in lacking.texts(number)
-            )
+            changes = tuple(_change_for(text, name) for text in lacking.texts(number))
             yield changes or (_unknown(case, name, int(same[0])),), same
 
 
@@ -289,3 +286,10 @@ _LACKING: Final[dict[str, Callable[[_Case, str, Rows], Groups]]] = {
     "InterPodAffinity": _affinity,
 }
 """The built-in filters by name; a plugin of that name in their place should lack the same."""
+
+
+def _change_for(requirement: str, plugin: str) -> Change:
+    """Return the change for one requirement that a node does not fulfil; nothing can be done about its name."""
+    if requirement.startswith(OF_FIELD):
+        return Change(action="Other", plugin=plugin, text=f"a node that fulfils {requirement}")
+    return Change(action="Label", plugin=plugin, text=f"node labels that fulfil {requirement}", label=requirement)

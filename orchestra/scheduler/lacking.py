@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 MAX_REQUIREMENTS: Final = 62
 """Requirements of one Pod that are told apart; further ones are not looked at."""
 
+OF_FIELD: Final = "field "
+"""How the text of a requirement on a node's own field begins, such as its name: no label can fulfil it."""
+
 
 def taint_text(taint: Taint) -> str:
     """Return a taint as kubectl writes it: `key=value:Effect`, or `key:Effect`."""
@@ -27,7 +30,7 @@ def taint_text(taint: Taint) -> str:
 def requirement_text(requirement: NodeSelectorRequirement, *, field: bool = False) -> str:
     """Return a requirement as label selectors are written."""
     key, values = requirement.key, ",".join(requirement.values)
-    key = f"field {key}" if field else key
+    key = f"{OF_FIELD}{key}" if field else key
     match requirement.operator:
         case "In" if len(requirement.values) == 1:
             return f"{key}={values}"
@@ -57,7 +60,7 @@ class Requirements:
         self.pattern: NDArray[np.int64] = np.zeros(nodes.count, dtype=np.int64)
         for key, value in pod.pod.spec.node_selector.items():
             self._lacks(~nodes.has_label(key, value), f"{key}={value}", self.pattern)
-        least = np.full(nodes.count, MAX_REQUIREMENTS + 1)
+        least = np.full(nodes.count, np.iinfo(np.int64).max)
         nearest = np.zeros(nodes.count, dtype=np.int64)
         for term in pod.required_node_terms or ():
             of_term = np.zeros(nodes.count, dtype=np.int64)
@@ -67,7 +70,8 @@ class Requirements:
                 number += self._lacks(lacks, requirement_text(requirement), of_term)
             for requirement in term.match_fields:
                 lacks = ~term_mask(nodes, NodeSelectorTerm(match_fields=(requirement,)))
-                number += self._lacks(lacks, requirement_text(requirement, field=True), of_term)
+                # A node's fields cannot be changed: every alternative that asks for none of them is nearer.
+                number += MAX_REQUIREMENTS * self._lacks(lacks, requirement_text(requirement, field=True), of_term)
             if term.match_expressions or term.match_fields:
                 nearer = number < least
                 least = np.where(nearer, number, least)

@@ -149,6 +149,16 @@ def test_ten_thousand_different_nodes_make_a_bounded_number_of_pieces() -> None:
     assert all(len(item.nodes) <= MAX_NAMES for item in found)
 
 
+def test_no_label_is_advised_where_the_name_of_the_node_is_what_the_pod_does_not_want() -> None:
+    by_name = NodeSelectorTerm(match_fields=(expression("metadata.name", "NotIn", "n0"),))
+    wanted = pod("picky", cpu="1")
+    wanted = attrs.evolve(wanted, spec=attrs.evolve(wanted.spec, affinity=required(by_name)))
+    (advice,) = Harness(nodes=[node("n0", cpu="4")]).evaluate(wanted).advice
+    assert [(change.action, change.text) for change in advice.changes] == [
+        ("Other", "a node that fulfils field metadata.name notin (n0)")
+    ]
+
+
 # Whatever is advised must help.
 
 
