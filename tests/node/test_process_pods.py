@@ -108,7 +108,8 @@ async def test_a_container_that_is_not_alive_is_restarted(host: Machine, kind: s
     pod = await host.wait(restarted)
     last = pod.status.container_statuses[0].last_state.terminated
     assert last is not None
-    assert last.exit_code == 0
+    # The probe can fail before the shell has set its trap; then it is SIGTERM itself that ends it.
+    assert last.exit_code in (0, 143)
     await host.event("Killing", "Container c failed liveness probe, will be restarted")
 
 
