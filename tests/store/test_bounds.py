@@ -28,6 +28,7 @@ from orchestra.store.sqlite_open import WAL_BYTES
 
 WATCHERS = 1_000
 KEYS = 50_000
+MANY_KEYS = 1_000_000
 
 
 async def test_a_value_of_the_largest_size_is_kept_and_one_byte_more_is_refused(tmp_path: Path) -> None:
@@ -105,6 +106,27 @@ async def test_fifty_thousand_keys_are_listed_opened_and_compacted(tmp_path: Pat
         found = (await store.range(Range(b"/k/", prefix_end(b"/k/")))).kvs
         assert [int(kv.value) for kv in found] == list(range(KEYS))
         assert {kv.version for kv in found} == {2}
+
+
+async def test_a_million_keys_are_kept_and_found_again(tmp_path: Path) -> None:
+    path, per_txn = tmp_path / "cluster.db", 125
+    async with SQLiteStore(path) as store:
+
+        async def write(first: int) -> None:
+            for start in range(first, MANY_KEYS, per_txn * 20):
+                numbers = range(start, start + per_txn)
+                await store.txn(Txn(success=tuple(Put(b"/k/%07d" % n, b"%d" % n) for n in numbers)))
+
+        async with anyio.create_task_group() as tasks:
+            for first in range(0, per_txn * 20, per_txn):
+                tasks.start_soon(write, first)
+    async with SQLiteStore(path) as store:
+        status = await store.status()
+        assert (status.keys, status.revision) == (MANY_KEYS, 1 + MANY_KEYS // per_txn)
+        page = await store.range(Range(b"/k/05", prefix_end(b"/k/"), limit=3))
+        assert [kv.value for kv in page.kvs] == [b"500000", b"500001", b"500002"]
+        assert (page.count, page.more) == (500_000, True)
+        assert [kv.value for kv in (await store.range(Range(b"/k/0999999"))).kvs] == [b"999999"]
 
 
 class SteppingClock(SystemClock):
